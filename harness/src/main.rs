@@ -1,0 +1,3 @@
+//! `ves-harness`: makes load for log collectors and measures them.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `ves` program.
+
+fn main() {}

@@ -1,0 +1,43 @@
+//! The last stage: takes batches in order, delivers each to the sink, retries what can be retried,
+//! and acknowledges a batch's source ranges only after the sink has taken all of it.
+
+pub(crate) mod http;
+
+use std::time::Duration;
+
+/// One attempt to deliver a batch failed.
+#[derive(Debug)]
+pub(crate) enum SinkError {
+    /// Try the same batch again after a pause. `message` says what failed and what the operator
+    /// can do; `retry_after` is the pause that the other side asked for.
+    Retry {
+        /// What failed, where, and a remedy where one is known.
+        message: String,
+        /// The least pause before the next attempt, where the other side named one.
+        retry_after: Option<Duration>,
+    },
+    /// The reader of the output is gone for good: end quietly, acknowledge nothing more.
+    Closed,
+}
+
+/// A destination for encoded records. Called by one thread at a time. A sink makes one attempt
+/// and reports; the ship stage owns retries, back-off and acknowledgement.
+pub(crate) trait Sink: Send {
+    /// Delivers `payload`: `records` NDJSON lines, each with its newline. Returns `Ok` only when
+    /// the sink has taken all of it. After an error the same payload comes again, and nothing else
+    /// before it, so a sink may keep what it has done of it.
+    ///
+    /// # Errors
+    /// [`SinkError::Retry`] for everything that can get better, [`SinkError::Closed`] else.
+    fn deliver(&mut self, payload: &[u8], records: u64) -> Result<(), SinkError>;
+
+    /// The bytes that the sink holds, where a restart can cut it back to that length.
+    fn length(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether delivery is a local system call, cheap enough to run where the batch was made.
+    fn is_local(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,1 @@
+//! NDJSON over HTTP(S).
