@@ -1,16 +1,153 @@
-//! From a line's bytes to the spans of its fields.
+//! From a line's bytes to the spans of its fields. Plain functions on slices: no allocation per
+//! line, no I/O, nothing encoded.
 
 pub mod fields;
+pub mod log_format;
 
 pub use fields::{Field, FieldKind, Fields, Schema, Span};
+pub use log_format::LogFormat;
 
-/// How lines are parsed.
+use crate::simd::Kernels;
+
+/// The field that holds a line which is not taken apart.
+pub(crate) const MESSAGE: &str = "message";
+
+/// How lines are parsed, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Decided per file by its first lines: nginx combined where they are that, else raw.
     Auto,
     /// Each line is the field `message`.
     Raw,
-    /// An nginx `log_format` string.
-    LogFormat(String),
+    /// Fields by an nginx `log_format`.
+    LogFormat(LogFormat),
+}
+
+impl Format {
+    /// All fields that records of this format can have, for checks on names: with [`Format::Auto`]
+    /// those of both formats that it decides between.
+    #[must_use]
+    pub fn known_schema(&self) -> Schema {
+        match self {
+            Format::Raw => raw_schema(),
+            Format::LogFormat(format) => format.schema().clone(),
+            Format::Auto => {
+                let mut fields = LogFormat::combined().schema().fields().to_vec();
+                fields.extend_from_slice(raw_schema().fields());
+                Schema::new(fields)
+            }
+        }
+    }
+}
+
+fn raw_schema() -> Schema {
+    Schema::new(vec![Field {
+        name: MESSAGE.to_owned(),
+        kind: FieldKind::Text,
+    }])
+}
+
+/// A parser for one format, decided.
+#[derive(Clone, Debug)]
+pub(crate) enum Parser {
+    /// The line is its only field.
+    Raw(Schema),
+    /// Fields by an nginx `log_format`.
+    LogFormat(LogFormat),
+}
+
+/// Why a line did not parse: an index into [`Parser::failures`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure(pub(crate) usize);
+
+impl Parser {
+    /// The parser that leaves lines whole.
+    pub(crate) fn raw() -> Parser {
+        Parser::Raw(raw_schema())
+    }
+
+    /// The parser for nginx combined.
+    pub(crate) fn combined() -> Parser {
+        Parser::LogFormat(LogFormat::combined())
+    }
+
+    /// The fields that it produces.
+    pub(crate) fn schema(&self) -> &Schema {
+        match self {
+            Parser::Raw(schema) => schema,
+            Parser::LogFormat(format) => format.schema(),
+        }
+    }
+
+    /// All reasons for which a line may not parse, in words.
+    pub(crate) fn failures(&self) -> &[String] {
+        match self {
+            Parser::Raw(_) => &[],
+            Parser::LogFormat(format) => format.failures(),
+        }
+    }
+
+    /// Finds the fields of the line `bytes[start..end]` (without its newline) and puts their spans
+    /// into `spans`, one per slot of the schema.
+    ///
+    /// # Errors
+    /// The first reason for which the line is not of this format; `spans` is then unspecified.
+    #[inline(always)]
+    pub(crate) fn parse<K: Kernels>(
+        &self,
+        kernels: K,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        spans: &mut [Span],
+    ) -> Result<(), Failure> {
+        match self {
+            Parser::Raw(_) => {
+                if let Some(span) = spans.first_mut() {
+                    *span = Span::new(start, end);
+                }
+                Ok(())
+            }
+            Parser::LogFormat(format) => format.parse(kernels, bytes, start, end, spans),
+        }
+    }
+}
+
+/// Decides between nginx combined and raw by the first lines of a file: combined where every
+/// complete, non-empty line of `sample` (up to 8 are looked at) is that. `None` where `sample` has
+/// no such line to decide by.
+pub(crate) fn detect(sample: &[u8]) -> Option<Parser> {
+    let combined = LogFormat::combined();
+    let mut spans = vec![Span::NULL; combined.schema().fields().len()];
+    let complete_bytes = memchr::memrchr(b'\n', sample)?;
+    let mut seen = false;
+    let lines = sample.get(..complete_bytes)?.split(|&byte| byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    for line in lines.filter(|line| !line.is_empty()).take(8) {
+        seen = true;
+        let portable = crate::simd::portable::Portable;
+        if combined
+            .parse(portable, line, 0, line.len(), &mut spans)
+            .is_err()
+        {
+            return Some(Parser::raw());
+        }
+    }
+    seen.then_some(Parser::LogFormat(combined))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detection_wants_every_first_line_to_be_combined() {
+        let good = br#"::1 - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "curl/8""#;
+        let two = [good.as_slice(), b"\n", good, b"\r\n"].concat();
+        assert!(matches!(detect(&two), Some(Parser::LogFormat(_))));
+        let mixed = [good.as_slice(), b"\nstarted\n"].concat();
+        assert!(matches!(detect(&mixed), Some(Parser::Raw(_))));
+        assert!(detect(good).is_none(), "an unfinished line decides nothing");
+        assert!(detect(b"\n\n").is_none(), "empty lines decide nothing");
+    }
 }

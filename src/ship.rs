@@ -1,9 +1,38 @@
 //! The last stage: takes batches in order, delivers each to the sink, retries what can be retried,
 //! and acknowledges a batch's source ranges only after the sink has taken all of it.
 
+pub(crate) mod file;
 pub(crate) mod http;
+pub(crate) mod null;
+pub(crate) mod retry;
+pub(crate) mod stage;
+pub(crate) mod stdout;
 
 use std::time::Duration;
+
+pub(crate) use stage::{Shipper, Stopped};
+
+use crate::checkpoint::SinkState;
+use crate::config::{HttpOptions, ShipUrl};
+use crate::error;
+
+/// Opens the sink of a configuration. `resume` is its state in the checkpoint: a file sink of that
+/// identity is cut back to that length.
+///
+/// # Errors
+/// When the sink cannot be opened at all.
+pub(crate) fn open(
+    url: &ShipUrl,
+    http: &HttpOptions,
+    resume: Option<SinkState>,
+) -> error::Result<Box<dyn Sink>> {
+    Ok(match url {
+        ShipUrl::Stdout => Box::new(stdout::StdoutSink::open()?),
+        ShipUrl::Null => Box::new(null::NullSink),
+        ShipUrl::File(path) => Box::new(file::FileSink::open(path, resume)?),
+        ShipUrl::Http(url) => Box::new(http::HttpSink::open(url, http)?),
+    })
+}
 
 /// One attempt to deliver a batch failed.
 #[derive(Debug)]
@@ -31,8 +60,8 @@ pub(crate) trait Sink: Send {
     /// [`SinkError::Retry`] for everything that can get better, [`SinkError::Closed`] else.
     fn deliver(&mut self, payload: &[u8], records: u64) -> Result<(), SinkError>;
 
-    /// The bytes that the sink holds, where a restart can cut it back to that length.
-    fn length(&self) -> Option<u64> {
+    /// Where the sink is and how long, where a restart can cut it back to that length.
+    fn state(&self) -> Option<SinkState> {
         None
     }
 

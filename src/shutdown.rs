@@ -63,14 +63,19 @@ impl Shutdown {
     /// Whether the time for an orderly end is over.
     #[must_use]
     pub fn expired(&self) -> bool {
-        self.begun() && self.deadline_lock().is_some_and(|deadline| Instant::now() >= deadline)
+        self.begun()
+            && self
+                .deadline_lock()
+                .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Waits for `duration`, or less: the beginning of the end cuts the wait short, and after it
     /// no wait passes the deadline. Blocks the calling thread.
     pub fn sleep(&self, duration: Duration) {
         let begun_before = self.begun();
-        let Some(mut until) = Instant::now().checked_add(duration) else { return };
+        let Some(mut until) = Instant::now().checked_add(duration) else {
+            return;
+        };
         let mut guard = self.deadline_lock();
         loop {
             if let Some(deadline) = *guard {
@@ -100,7 +105,10 @@ impl Shutdown {
 
     fn deadline_lock(&self) -> MutexGuard<'_, Option<Instant>> {
         // A panic elsewhere leaves a plain Option behind, which is always valid.
-        self.shared.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .deadline
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -56,13 +56,19 @@ pub struct Span {
 
 impl Span {
     /// A field without a value: null in the record.
-    pub const NULL: Span = Span { start: u32::MAX, end: u32::MAX };
+    pub const NULL: Span = Span {
+        start: u32::MAX,
+        end: u32::MAX,
+    };
 
     /// The span from `start` to `end`. Chunks are smaller than 4 GiB, so offsets fit.
     #[must_use]
     #[inline(always)]
     pub fn new(start: usize, end: usize) -> Span {
-        Span { start: start as u32, end: end as u32 }
+        Span {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// Whether the field has no value.

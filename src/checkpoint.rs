@@ -1,0 +1,321 @@
+//! What was delivered, on disk: acknowledged offsets by file identity, with the sink's length
+//! beside them. One thread owns it; the tail and the ship stage tell it what happens through one
+//! channel, so it always sees a file before its progress.
+//!
+//! The file is JSON (see [`Snapshot`]). It is replaced atomically (write, fsync, rename, fsync of
+//! the folder), at most once a second and at the end.
+
+mod store;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use store::Store;
+
+use crate::batch::Progress;
+use crate::error::Result;
+use crate::report;
+use crate::tail::{FileId, Fingerprint, Inode, LineState};
+
+/// Least time between two replacements of the file.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Messages in flight to the checkpoint thread. Each is about 100 bytes; the bound only matters
+/// while the disk is busy with a write and thousands of files are opened.
+pub(crate) const MESSAGES_IN_FLIGHT_MAX: usize = 1024;
+
+/// One file in the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Where its data is.
+    #[serde(flatten)]
+    pub(crate) inode: Inode,
+    /// Its first bytes.
+    pub(crate) fingerprint: Fingerprint,
+    /// Everything before this byte is done.
+    pub(crate) offset: u64,
+    /// What the byte at `offset` belongs to.
+    pub(crate) line: LineState,
+    /// Where it was last seen: tells the folder to search when it was renamed meanwhile.
+    pub(crate) path: String,
+}
+
+/// The length of a sink that a restart can cut back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SinkState {
+    /// Where the sink's data is.
+    #[serde(flatten)]
+    pub(crate) inode: Inode,
+    /// Its length after the last acknowledged batch.
+    pub(crate) length: u64,
+}
+
+/// The checkpoint as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    /// The version of this layout.
+    pub(crate) version: u32,
+    /// The sink, where it can be cut back.
+    pub(crate) sink: Option<SinkState>,
+    /// All files that are followed, or could not be looked for yet.
+    pub(crate) files: Vec<Entry>,
+}
+
+impl Snapshot {
+    /// The layout that this program writes.
+    pub(crate) const VERSION: u32 = 1;
+}
+
+/// What the checkpoint thread is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A file is followed from the entry's offset on.
+    Opened(FileId, Entry),
+    /// A file has grown enough for a longer fingerprint.
+    Identified(FileId, Fingerprint),
+    /// A file has another path.
+    Moved(FileId, String),
+    /// A file is no longer followed. Its entry goes when everything before the offset is done, at
+    /// once where there is none.
+    Ended(FileId, Option<u64>),
+    /// Entries of an earlier run whose files could not be looked for, to be kept as they are. They
+    /// replace the ones of the last such message.
+    Carried(Vec<Entry>),
+    /// The sink has taken everything up to these positions.
+    Acknowledged {
+        /// The newest position per file.
+        progress: Vec<Progress>,
+        /// The sink, where it can be cut back.
+        sink: Option<SinkState>,
+    },
+    /// Write now, then answer.
+    Sync(flume::Sender<()>),
+}
+
+/// One followed file.
+#[derive(Debug)]
+struct Followed {
+    entry: Entry,
+    ends_at: Option<u64>,
+}
+
+/// The state that messages build up.
+#[derive(Debug, Default)]
+struct Ledger {
+    files: HashMap<FileId, Followed>,
+    carried: Vec<Entry>,
+    sink: Option<SinkState>,
+    is_dirty: bool,
+}
+
+impl Ledger {
+    fn apply(&mut self, message: Message) {
+        self.is_dirty = true;
+        match message {
+            Message::Opened(file, entry) => {
+                self.files.insert(
+                    file,
+                    Followed {
+                        entry,
+                        ends_at: None,
+                    },
+                );
+            }
+            Message::Identified(file, fingerprint) => {
+                self.change(file, |followed| followed.entry.fingerprint = fingerprint);
+            }
+            Message::Moved(file, path) => self.change(file, |followed| followed.entry.path = path),
+            Message::Ended(file, None) => drop(self.files.remove(&file)),
+            Message::Ended(file, ends_at) => {
+                self.change(file, |followed| followed.ends_at = ends_at);
+            }
+            Message::Carried(entries) => self.carried = entries,
+            Message::Acknowledged { progress, sink } => {
+                self.sink = sink.or(self.sink);
+                progress
+                    .into_iter()
+                    .for_each(|progress| self.advance(progress));
+            }
+            Message::Sync(_) => {}
+        }
+    }
+
+    fn advance(&mut self, progress: Progress) {
+        self.change(progress.file, |followed| {
+            followed.entry.offset = progress.offset;
+            followed.entry.line = progress.line;
+        });
+    }
+
+    /// Changes a followed file and lets it go when that was the end of it. Unknown files were let
+    /// go before (a truncation), or are streams without a checkpoint.
+    fn change(&mut self, file: FileId, change: impl FnOnce(&mut Followed)) {
+        let Some(followed) = self.files.get_mut(&file) else {
+            return;
+        };
+        change(followed);
+        if followed
+            .ends_at
+            .is_some_and(|end| followed.entry.offset >= end)
+        {
+            self.files.remove(&file);
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut files: Vec<Entry> = self
+            .files
+            .values()
+            .map(|followed| followed.entry.clone())
+            .collect();
+        files.extend_from_slice(&self.carried);
+        files.sort_by(|left, right| (&left.path, left.inode).cmp(&(&right.path, right.inode)));
+        Snapshot {
+            version: Snapshot::VERSION,
+            sink: self.sink,
+            files,
+        }
+    }
+}
+
+/// The checkpoint thread: applies messages and writes until all senders are gone. Blocks.
+///
+/// # Errors
+/// When the last write fails. Failures before that are reported and tried again.
+pub(crate) fn run(
+    store: &Store,
+    sink: Option<SinkState>,
+    messages: &flume::Receiver<Message>,
+) -> Result<()> {
+    let mut ledger = Ledger {
+        sink,
+        is_dirty: true,
+        ..Ledger::default()
+    };
+    // The state on disk holds until the tail has found its files again: it says so by a Sync.
+    let mut may_write = false;
+    let mut write_at = Instant::now();
+    let mut has_complained = false;
+    loop {
+        let message = messages.recv_deadline(write_at);
+        let sync = match message {
+            Ok(Message::Sync(reply)) => Some(reply),
+            Ok(message) => {
+                ledger.apply(message);
+                None
+            }
+            Err(flume::RecvTimeoutError::Timeout) => None,
+            Err(flume::RecvTimeoutError::Disconnected) => break,
+        };
+        may_write |= sync.is_some();
+        if sync.is_some() || Instant::now() >= write_at {
+            if may_write && ledger.is_dirty {
+                write(store, &mut ledger, &mut has_complained);
+            }
+            write_at = Instant::now() + WRITE_INTERVAL;
+        }
+        if let Some(reply) = sync {
+            // Whoever asked may have gone since; the write is done all the same.
+            let _ = reply.send(());
+        }
+    }
+    if may_write && ledger.is_dirty {
+        store.write(&ledger.snapshot())
+    } else {
+        Ok(())
+    }
+}
+
+fn write(store: &Store, ledger: &mut Ledger, has_complained: &mut bool) {
+    match store.write(&ledger.snapshot()) {
+        Ok(()) => {
+            ledger.is_dirty = false;
+            if std::mem::take(has_complained) {
+                report::notice("the checkpoint can be written again");
+            }
+        }
+        Err(error) if !*has_complained => {
+            *has_complained = true;
+            report::warning(&format!(
+                "{}; going on, but a restart now would ship again what was shipped since: \
+                 free space or permissions there",
+                report::chain(&error)
+            ));
+        }
+        Err(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(ino: u64) -> Entry {
+        Entry {
+            inode: Inode { dev: 1, ino },
+            fingerprint: Fingerprint::default(),
+            offset: 0,
+            line: LineState::Start,
+            path: format!("/l/{ino}.log"),
+        }
+    }
+
+    fn acknowledged(file: FileId, offset: u64) -> Message {
+        let progress = vec![Progress {
+            file,
+            offset,
+            line: LineState::Start,
+        }];
+        Message::Acknowledged {
+            progress,
+            sink: None,
+        }
+    }
+
+    #[test]
+    fn an_ended_file_stays_until_its_last_byte_is_acknowledged() {
+        let mut ledger = Ledger::default();
+        let (one, two) = (FileId(1), FileId(2));
+        ledger.apply(Message::Opened(one, entry(1)));
+        ledger.apply(Message::Opened(two, entry(2)));
+        ledger.apply(Message::Ended(one, Some(100)));
+        ledger.apply(acknowledged(one, 60));
+        assert_eq!(ledger.snapshot().files[0].offset, 60);
+        ledger.apply(acknowledged(one, 100));
+        assert_eq!(ledger.snapshot().files, [entry(2)]);
+        ledger.apply(Message::Ended(two, None));
+        ledger.apply(acknowledged(two, 7));
+        assert_eq!(ledger.snapshot().files, []);
+    }
+
+    #[test]
+    fn nothing_is_written_before_the_files_were_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (send, receive) = flume::bounded(8);
+        send.send(Message::Opened(FileId(1), entry(1))).unwrap();
+        drop(send);
+        run(&store, None, &receive).unwrap();
+        assert_eq!(store.load().unwrap(), None);
+        let (send, receive) = flume::bounded(8);
+        send.send(Message::Opened(FileId(1), entry(1))).unwrap();
+        send.send(Message::Carried(vec![entry(9)])).unwrap();
+        send.send(Message::Sync(flume::bounded(1).0)).unwrap();
+        send.send(acknowledged(FileId(1), 5)).unwrap();
+        drop(send);
+        run(&store, None, &receive).unwrap();
+        let files = store.load().unwrap().unwrap().files;
+        assert_eq!(
+            files,
+            [
+                Entry {
+                    offset: 5,
+                    ..entry(1)
+                },
+                entry(9)
+            ]
+        );
+    }
+}

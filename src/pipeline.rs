@@ -1,0 +1,369 @@
+//! The one place that creates channels and threads, and joins them again.
+//!
+//! ```text
+//! ves-tail --work--> ves-transform-N --batches--> ves-ship --acknowledged--> ves-checkpoint
+//!    ^                                               |                            ^
+//!    +------------------- tickets -------------------+                            |
+//!    +------------------------- opened, moved, ended -----------------------------+
+//! ```
+//!
+//! A ticket stands for a work unit in flight. The tail takes one for each and the ship thread gives
+//! it back when the unit is shipped, so there is never more between them than tickets, and a sink
+//! that blocks makes the tail stop reading. Everything ends from the front: the tail returns and
+//! drops its senders, each thread returns when nothing can come any more.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::batch::BatchPool;
+use crate::checkpoint::{self, Message, Store};
+use crate::config::{Config, ShipUrl};
+use crate::error::{Error, Result};
+use crate::report;
+use crate::ship::{self, Shipper, Stopped};
+use crate::shutdown::Shutdown;
+use crate::stats::Stats;
+use crate::stats::display::{self, LiveLine};
+use crate::tail::{Dispatch, Tail, TailLinks, Work};
+use crate::transform::{Transform, transform_work};
+
+/// Work units in flight besides one per transform thread: one that is being shipped and one that
+/// waits, so that no thread idles for want of the next.
+const SPARE_TICKETS: usize = 2;
+
+/// How long the threads may take to end after the time for an orderly end is over: a thread that is
+/// stuck in a system call does not get more.
+const LAST_GRACE: Duration = Duration::from_millis(250);
+
+/// Collects until the input ends or a signal comes, then until what was read is shipped. Blocks.
+///
+/// # Errors
+/// When something that the pipeline needs cannot be had at the start, and [`Error::Unfinished`]
+/// when the sink did not take everything in time.
+pub fn run(config: Config) -> Result<()> {
+    let started_at = Instant::now();
+    let signals = Signals::catch()?;
+    let shutdown = Shutdown::new()?;
+    let stats = Arc::new(Stats::new());
+    let threads = Threads::start(&config, &stats, &shutdown)?;
+    supervise(&config, &signals, &shutdown, &stats, &threads)?;
+    let result = threads.join(&shutdown);
+    if config.stats {
+        eprint!("{}", display::summary(&stats, started_at.elapsed()));
+    } else {
+        report_unread(&stats);
+    }
+    result
+}
+
+fn report_unread(stats: &Stats) {
+    let unread = stats.totals().bytes_unread;
+    if unread > 0 {
+        report::warning(&format!(
+            "{unread} bytes were truncated before they could be read"
+        ));
+    }
+}
+
+/// Waits until the pipeline has ended by itself, or ended after a signal, or is stuck for longer
+/// than it may; draws the live line meanwhile.
+fn supervise(
+    config: &Config,
+    signals: &Signals,
+    shutdown: &Shutdown,
+    stats: &Stats,
+    threads: &Threads,
+) -> Result<()> {
+    let mut live_line = config.stats.then(LiveLine::new);
+    let mut draw_at = Instant::now() + display::INTERVAL;
+    let mut give_up_at = None;
+    loop {
+        let until = give_up_at.map_or(draw_at, |at: Instant| at.min(draw_at));
+        match signals.wait(
+            &threads.ended,
+            until.saturating_duration_since(Instant::now()),
+        ) {
+            Event::Ended => break,
+            Event::Signal if give_up_at.is_some() => {
+                return Err(Error::Unfinished(
+                    "ended at once by a second signal".to_owned(),
+                ));
+            }
+            Event::Signal => {
+                shutdown.begin(config.shutdown_timeout);
+                give_up_at = Some(Instant::now() + config.shutdown_timeout + LAST_GRACE);
+            }
+            Event::Timeout => {}
+        }
+        let now = Instant::now();
+        if give_up_at.is_some_and(|at| now >= at) {
+            break;
+        }
+        if now >= draw_at {
+            draw_at = now + display::INTERVAL;
+            if let Some(line) = &mut live_line {
+                line.draw(stats);
+            }
+        }
+    }
+    if let Some(line) = &live_line {
+        line.finish();
+    }
+    Ok(())
+}
+
+/// The running threads and what is left of them when they end.
+struct Threads {
+    pipeline: Vec<JoinHandle<()>>,
+    checkpoint: Option<JoinHandle<Result<()>>>,
+    /// For a last word to the checkpoint thread when others are stuck.
+    tell: Option<flume::Sender<Message>>,
+    shipper: Arc<Mutex<Shipper>>,
+    /// Readable when the ship thread, the last of the pipeline, has ended.
+    ended: Arc<rustix::fd::OwnedFd>,
+}
+
+impl Threads {
+    fn start(config: &Config, stats: &Arc<Stats>, shutdown: &Shutdown) -> Result<Threads> {
+        let ticket_count = config.workers + SPARE_TICKETS;
+        let store = config.state_dir.as_deref().map(Store::open).transpose()?;
+        let snapshot = store.as_ref().map(Store::load).transpose()?.flatten();
+        let resume = snapshot.as_ref().and_then(|snapshot| snapshot.sink);
+        let sink = ship::open(&config.ship, &config.http, resume)?;
+        let sink_state = sink.state();
+
+        // Each message is small; the bound only matters while the disk is slow.
+        let (tell, told) = flume::bounded(checkpoint::MESSAGES_IN_FLIGHT_MAX);
+        let tell = store.is_some().then_some(tell);
+        // One work unit per ticket: a send never blocks once a ticket is had.
+        let (work, works) = flume::bounded::<Work>(ticket_count);
+        // Batches of up to 1 MiB; a transform thread waits here while the sink is slow.
+        let (batch, batches) = flume::bounded(ticket_count);
+        let (ticket, tickets) = flume::bounded(ticket_count);
+        for _ in 0..ticket_count {
+            // There are as many places.
+            let _ = ticket.try_send(());
+        }
+        // Each unit in flight fills one batch at a time, and the channel above holds as many.
+        let pool = BatchPool::new(2 * ticket_count);
+
+        let name = sink_name(&config.ship);
+        let shipper = Shipper::new(
+            sink,
+            &name,
+            tell.clone(),
+            stats.clone(),
+            shutdown.clone(),
+            pool.clone(),
+        );
+        let is_local = shipper.is_local();
+        let shipper = Arc::new(Mutex::new(shipper));
+        let batch_records_max = config.batch_size as u64;
+        let dispatch = Dispatch {
+            work,
+            tickets,
+            batches: batch.clone(),
+            shipper: shipper.clone(),
+            is_local,
+            pool: pool.clone(),
+            stats: stats.clone(),
+            transform: Transform::new(),
+            batch_records_max,
+            ticket_count,
+            sequence: 0,
+        };
+        let tail = Tail::new(
+            config,
+            TailLinks {
+                dispatch,
+                checkpoint: tell.clone(),
+                snapshot,
+                sink_inode: sink_state.map(|state| state.inode),
+                shutdown: shutdown.clone(),
+                stats: stats.clone(),
+            },
+        )?;
+
+        let checkpoint = store.map(|store| {
+            spawn("ves-checkpoint", move || {
+                checkpoint::run(&store, sink_state, &told)
+            })
+        });
+        let checkpoint = checkpoint.transpose()?;
+        let mut pipeline = vec![spawn("ves-tail", move || tail.run())?];
+        for index in 0..config.workers {
+            let (works, batch) = (works.clone(), batch.clone());
+            let (pool, stats) = (pool.clone(), stats.clone());
+            pipeline.push(spawn(&format!("ves-transform-{index}"), move || {
+                let mut transform = Transform::new();
+                for work in works {
+                    let emit = |done| batch.send(done);
+                    let result = transform_work(
+                        &mut transform,
+                        work,
+                        batch_records_max,
+                        &pool,
+                        &stats,
+                        emit,
+                    );
+                    if result.is_err() {
+                        return;
+                    }
+                }
+            })?);
+        }
+        drop((works, batch));
+        let ended = eventfd(0, EventfdFlags::CLOEXEC)
+            .map_err(|errno| Error::system("make an event descriptor")(errno.into()))?;
+        let ended = Arc::new(ended);
+        let (to_ship, signal, switch) = (shipper.clone(), ended.clone(), shutdown.clone());
+        pipeline.push(spawn("ves-ship", move || {
+            ship::stage::run(&to_ship, &batches, &ticket);
+            // When the sink ended first, the stages before it have to be told.
+            switch.begin(Duration::ZERO);
+            // A write of 1 to a counter at 0 does not fail.
+            let _ = rustix::io::write(&*signal, &1u64.to_ne_bytes());
+        })?);
+        Ok(Threads {
+            pipeline,
+            checkpoint,
+            tell,
+            shipper,
+            ended,
+        })
+    }
+
+    /// Waits for all threads, or, when the time is over, for those that end. Returns how it went.
+    fn join(self, shutdown: &Shutdown) -> Result<()> {
+        let is_stuck = !self.pipeline.iter().all(JoinHandle::is_finished) && shutdown.expired();
+        if is_stuck && !self.wait_for_threads() {
+            self.write_checkpoint();
+            return Err(Error::Unfinished(
+                "the sink did not answer in time: what it had not taken is not acknowledged and \
+                 will be read again at the next start"
+                    .to_owned(),
+            ));
+        }
+        self.pipeline.into_iter().for_each(join);
+        let stopped = {
+            let shipper = self.shipper.lock().unwrap_or_else(PoisonError::into_inner);
+            shipper.stopped().cloned()
+        };
+        // The last senders to the checkpoint thread.
+        drop((self.shipper, self.tell));
+        if let Some(checkpoint) = self.checkpoint {
+            join(checkpoint)?;
+        }
+        match stopped {
+            None | Some(Stopped::Closed) => Ok(()),
+            Some(Stopped::Expired(reason)) => Err(Error::Unfinished(format!(
+                "{reason}: what was not delivered is not acknowledged and will be read again at \
+                 the next start"
+            ))),
+        }
+    }
+
+    /// Has the checkpoint thread write what was acknowledged, without waiting for it to end.
+    fn write_checkpoint(&self) {
+        if let Some(tell) = &self.tell {
+            let (reply, written) = flume::bounded(1);
+            // No answer in time is as bad as no checkpoint thread: the one on disk holds then.
+            let _ = tell.try_send(Message::Sync(reply));
+            let _ = written.recv_timeout(LAST_GRACE);
+        }
+    }
+
+    /// Waits a little for threads that are about to end. Returns whether they have.
+    fn wait_for_threads(&self) -> bool {
+        let until = Instant::now() + LAST_GRACE;
+        while Instant::now() < until {
+            if self.pipeline.iter().all(JoinHandle::is_finished) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder.spawn(body).map_err(Error::system("start a thread"))
+}
+
+/// The result of a thread; its panic goes on here.
+fn join<T>(thread: JoinHandle<T>) -> T {
+    match thread.join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+fn sink_name(url: &ShipUrl) -> String {
+    match url {
+        ShipUrl::Stdout => "standard output".to_owned(),
+        ShipUrl::Null => "null:".to_owned(),
+        ShipUrl::File(path) => path.display().to_string(),
+        ShipUrl::Http(url) => ship::http::shown_url(url),
+    }
+}
+
+/// SIGINT and SIGTERM as bytes in a pipe.
+struct Signals {
+    pipe: std::io::PipeReader,
+}
+
+/// What the supervisor waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    /// The pipeline has ended.
+    Ended,
+    /// SIGINT or SIGTERM came.
+    Signal,
+    /// Neither.
+    Timeout,
+}
+
+impl Signals {
+    fn catch() -> Result<Signals> {
+        let catch = || {
+            let (pipe, writer) = std::io::pipe()?;
+            signal_hook::low_level::pipe::register(SIGINT, writer.try_clone()?)?;
+            signal_hook::low_level::pipe::register(SIGTERM, writer)?;
+            Ok(Signals { pipe })
+        };
+        catch().map_err(Error::system("catch signals"))
+    }
+
+    fn wait(&self, ended: &rustix::fd::OwnedFd, timeout: Duration) -> Event {
+        let mut fds = [
+            PollFd::new(&self.pipe, PollFlags::IN),
+            PollFd::new(ended, PollFlags::IN),
+        ];
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(1),
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        if poll(&mut fds, Some(&timeout)).is_err() {
+            return Event::Timeout;
+        }
+        let [signal, ended] = fds.map(|fd| !fd.revents().is_empty());
+        if ended {
+            return Event::Ended;
+        }
+        if signal {
+            let mut byte = [0; 1];
+            // One byte per signal; it is there, or poll would not have said so.
+            let _ = rustix::io::read(&self.pipe, &mut byte);
+            return Event::Signal;
+        }
+        Event::Timeout
+    }
+}

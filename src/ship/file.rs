@@ -1,0 +1,136 @@
+//! `file:`: records appended to a file that belongs to this sink. Its length goes into the
+//! checkpoint, and a restart cuts it back to that, so that what was written after the last
+//! checkpoint is not there twice.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{Sink, SinkError};
+use crate::checkpoint::SinkState;
+use crate::error::{Error, Result};
+use crate::report;
+use crate::tail::Inode;
+
+/// Appends to one file.
+#[derive(Debug)]
+pub(crate) struct FileSink {
+    file: File,
+    path: PathBuf,
+    state: SinkState,
+    /// Whether an attempt failed midway, so that there may be bytes after `state.length`.
+    is_ragged: bool,
+}
+
+impl FileSink {
+    /// Opens the file, which is made when it is missing, and cuts it back to `resume`.
+    ///
+    /// # Errors
+    /// When it cannot be opened for writing, or is not a regular file.
+    pub(crate) fn open(path: &Path, resume: Option<SinkState>) -> Result<FileSink> {
+        let mut options = OpenOptions::new();
+        let file = options.append(true).create(true).open(path);
+        let file = file.map_err(Error::file("open the sink file", path))?;
+        let metadata = file
+            .metadata()
+            .map_err(Error::file("look at the sink file", path))?;
+        if !metadata.is_file() {
+            return Err(Error::Usage(format!(
+                "{}: not a regular file: to write to a pipe or a device, use the shell: \
+                 ves collect --ship stdout: > {}",
+                path.display(),
+                path.display()
+            )));
+        }
+        let inode = Inode::of(&metadata);
+        let mut length = metadata.len();
+        if let Some(resume) = resume.filter(|resume| resume.inode == inode) {
+            if resume.length < length {
+                file.set_len(resume.length)
+                    .map_err(Error::file("cut back the sink file", path))?;
+                length = resume.length;
+            } else if resume.length > length {
+                report::warning(&format!(
+                    "{}: {} bytes shorter than when its records were acknowledged: somebody else \
+                     cut it",
+                    path.display(),
+                    resume.length - length
+                ));
+            }
+        }
+        let state = SinkState { inode, length };
+        Ok(FileSink {
+            file,
+            path: path.to_owned(),
+            state,
+            is_ragged: false,
+        })
+    }
+
+    fn append(&mut self, payload: &[u8]) -> std::io::Result<()> {
+        if self.is_ragged {
+            self.file.set_len(self.state.length)?;
+            self.is_ragged = false;
+        }
+        let result = self.file.write_all(payload);
+        self.is_ragged = result.is_err();
+        result
+    }
+}
+
+impl Sink for FileSink {
+    fn deliver(&mut self, payload: &[u8], _records: u64) -> std::result::Result<(), SinkError> {
+        match self.append(payload) {
+            Ok(()) => {
+                self.state.length += payload.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                let remedy = match error.kind() {
+                    std::io::ErrorKind::StorageFull => "; free space there",
+                    std::io::ErrorKind::QuotaExceeded => "; raise the quota",
+                    _ => "",
+                };
+                let message = format!("append to {}: {error}{remedy}", self.path.display());
+                Err(SinkError::Retry {
+                    message,
+                    retry_after: None,
+                })
+            }
+        }
+    }
+
+    fn state(&self) -> Option<SinkState> {
+        Some(self.state)
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sink_is_cut_back_to_what_was_acknowledged_only_if_it_is_the_same_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.ndjson");
+        let mut sink = FileSink::open(&path, None).unwrap();
+        sink.deliver(b"{\"n\":1}\n", 1).unwrap();
+        let acknowledged = sink.state();
+        sink.deliver(b"{\"n\":2}\n", 1).unwrap();
+        let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n");
+        sink.deliver(b"{\"n\":3}\n", 1).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n{\"n\":3}\n");
+        std::fs::rename(&path, dir.path().join("old")).unwrap();
+        std::fs::write(&path, "another file, longer than that").unwrap();
+        FileSink::open(&path, acknowledged).unwrap();
+        assert_eq!(
+            std::fs::read(&path).unwrap(),
+            b"another file, longer than that"
+        );
+    }
+}

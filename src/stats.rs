@@ -1,0 +1,195 @@
+//! Figures: counters that the stages add to once per batch, latencies, and this process's own CPU
+//! time and memory.
+
+pub(crate) mod display;
+pub(crate) mod process;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::batch::Batch;
+use crate::report;
+
+/// Latencies are kept from 1 us to 1 hour with 3 significant digits.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
+
+/// All counters of a run, shared by every thread.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    lines_read: AtomicU64,
+    bytes_read: AtomicU64,
+    parsed: AtomicU64,
+    parse_errors: AtomicU64,
+    parse_errors_dropped: AtomicU64,
+    filtered: AtomicU64,
+    empty: AtomicU64,
+    truncated: AtomicU64,
+    records_shipped: AtomicU64,
+    bytes_shipped: AtomicU64,
+    batches_shipped: AtomicU64,
+    bytes_unread: AtomicU64,
+    files_followed: AtomicU64,
+    hand_over: Mutex<Latencies>,
+}
+
+/// Latencies of all time and of the current interval.
+#[derive(Debug)]
+struct Latencies {
+    total: Histogram<u64>,
+    interval: Histogram<u64>,
+}
+
+/// The counters at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Lines taken through the pipeline, whatever became of them.
+    pub(crate) lines_read: u64,
+    /// Their bytes.
+    pub(crate) bytes_read: u64,
+    /// Lines of the expected format.
+    pub(crate) parsed: u64,
+    /// Lines that were not.
+    pub(crate) parse_errors: u64,
+    /// Of those, the ones that configuration says not to ship.
+    pub(crate) parse_errors_dropped: u64,
+    /// Lines that the filter dropped.
+    pub(crate) filtered: u64,
+    /// Lines with nothing in them.
+    pub(crate) empty: u64,
+    /// Lines cut to `line_bytes_max`.
+    pub(crate) truncated: u64,
+    /// Records that the sink has taken.
+    pub(crate) records_shipped: u64,
+    /// Their bytes before compression.
+    pub(crate) bytes_shipped: u64,
+    /// Batches that held them.
+    pub(crate) batches_shipped: u64,
+    /// Bytes that were truncated or lost with their file before they could be read.
+    pub(crate) bytes_unread: u64,
+    /// Files followed now.
+    pub(crate) files_followed: u64,
+}
+
+impl Stats {
+    /// Everything at zero.
+    pub(crate) fn new() -> Stats {
+        let zero = || AtomicU64::new(0);
+        Stats {
+            lines_read: zero(),
+            bytes_read: zero(),
+            parsed: zero(),
+            parse_errors: zero(),
+            parse_errors_dropped: zero(),
+            filtered: zero(),
+            empty: zero(),
+            truncated: zero(),
+            records_shipped: zero(),
+            bytes_shipped: zero(),
+            batches_shipped: zero(),
+            bytes_unread: zero(),
+            files_followed: zero(),
+            hand_over: Mutex::new(Latencies {
+                total: latencies(),
+                interval: latencies(),
+            }),
+        }
+    }
+
+    /// Counts a batch that reached the sink, `latency` after its first byte was seen. Called when
+    /// the sink is about to take it.
+    pub(crate) fn add_hand_over(&self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(LATENCY_US_MAX);
+        let mut latencies = self.latencies();
+        latencies.total.saturating_record(micros);
+        latencies.interval.saturating_record(micros);
+    }
+
+    /// Counts a batch that the sink has taken.
+    pub(crate) fn add_shipped(&self, batch: &Batch) {
+        let counts = &batch.counts;
+        for (counter, count) in [
+            (&self.lines_read, counts.lines),
+            (&self.bytes_read, batch.input_bytes),
+            (&self.parsed, counts.parsed),
+            (&self.parse_errors, counts.parse_errors),
+            (&self.parse_errors_dropped, counts.parse_errors_dropped),
+            (&self.filtered, counts.filtered),
+            (&self.empty, counts.empty),
+            (&self.truncated, counts.truncated),
+            (&self.records_shipped, counts.records),
+            (&self.bytes_shipped, batch.payload.len() as u64),
+            (&self.batches_shipped, u64::from(!batch.payload.is_empty())),
+        ] {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts bytes of `path` that were gone before they could be read, and says so.
+    pub(crate) fn add_unread(&self, path: &Path, bytes: u64) {
+        if bytes > 0 {
+            self.bytes_unread.fetch_add(bytes, Ordering::Relaxed);
+            report::warning(&format!(
+                "{}: truncated before {bytes} of its bytes were read: these are lost",
+                path.display()
+            ));
+        }
+    }
+
+    /// Notes how many files are followed.
+    pub(crate) fn set_files_followed(&self, count: usize) {
+        self.files_followed.store(count as u64, Ordering::Relaxed);
+    }
+
+    /// The counters now.
+    pub(crate) fn totals(&self) -> Totals {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Totals {
+            lines_read: load(&self.lines_read),
+            bytes_read: load(&self.bytes_read),
+            parsed: load(&self.parsed),
+            parse_errors: load(&self.parse_errors),
+            parse_errors_dropped: load(&self.parse_errors_dropped),
+            filtered: load(&self.filtered),
+            empty: load(&self.empty),
+            truncated: load(&self.truncated),
+            records_shipped: load(&self.records_shipped),
+            bytes_shipped: load(&self.bytes_shipped),
+            batches_shipped: load(&self.batches_shipped),
+            bytes_unread: load(&self.bytes_unread),
+            files_followed: load(&self.files_followed),
+        }
+    }
+
+    /// The 99th percentile from read to batch hand-over since the last call, in microseconds;
+    /// `None` where no batch was handed over.
+    pub(crate) fn take_interval_p99_us(&self) -> Option<u64> {
+        let mut latencies = self.latencies();
+        let p99 =
+            (!latencies.interval.is_empty()).then(|| latencies.interval.value_at_quantile(0.99));
+        latencies.interval.reset();
+        p99
+    }
+
+    /// The latency below which that share of all batches was handed over, in microseconds.
+    pub(crate) fn hand_over_us(&self, quantile: f64) -> u64 {
+        self.latencies().total.value_at_quantile(quantile)
+    }
+
+    fn latencies(&self) -> MutexGuard<'_, Latencies> {
+        // A panic between two records leaves valid histograms.
+        self.hand_over
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn latencies() -> Histogram<u64> {
+    match Histogram::new_with_bounds(1, LATENCY_US_MAX, 3) {
+        Ok(histogram) => histogram,
+        Err(error) => unreachable!("the bounds are constants that it takes: {error}"),
+    }
+}

@@ -1,0 +1,188 @@
+//! The live line and the final summary, on standard error.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::time::{Duration, Instant};
+
+use super::process::{OwnUsage, Usage, rss_peak_bytes};
+use super::{Stats, Totals};
+
+/// Time between two live lines.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Prints a live line per [`INTERVAL`]: in place on a terminal, below each other elsewhere.
+#[derive(Debug)]
+pub(crate) struct LiveLine {
+    usage: Option<OwnUsage>,
+    lines_before: u64,
+    drawn_at: Instant,
+    is_terminal: bool,
+}
+
+impl LiveLine {
+    /// Begins the first interval.
+    pub(crate) fn new() -> LiveLine {
+        LiveLine {
+            usage: OwnUsage::new(),
+            lines_before: 0,
+            drawn_at: Instant::now(),
+            is_terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Prints the line of the interval that ends now.
+    pub(crate) fn draw(&mut self, stats: &Stats) {
+        let lines = stats.totals().lines_read;
+        let seconds = self.drawn_at.elapsed().as_secs_f64().max(1e-9);
+        let rate = (lines - self.lines_before) as f64 / seconds;
+        self.lines_before = lines;
+        self.drawn_at = Instant::now();
+        let usage = self.usage.as_mut().and_then(OwnUsage::read);
+        let line = live_line(rate, usage, stats.take_interval_p99_us());
+        // Carriage return and "clear to the end of line" redraw in place.
+        let text = if self.is_terminal {
+            format!("\r{line}\x1b[K")
+        } else {
+            format!("{line}\n")
+        };
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// Leaves the last live line standing on a terminal.
+    pub(crate) fn finish(&self) {
+        if self.is_terminal {
+            let _ = std::io::stderr().lock().write_all(b"\n");
+        }
+    }
+}
+
+fn live_line(lines_per_second: f64, usage: Option<Usage>, p99_us: Option<u64>) -> String {
+    let cpu = usage.map_or_else(|| "-".to_owned(), |usage| percent(usage.cpu_percent));
+    let memory = usage.map_or_else(|| "-".to_owned(), |usage| bytes(usage.rss_bytes));
+    let latency = p99_us.map_or_else(|| "-".to_owned(), millis);
+    let rate = count(lines_per_second);
+    format!("Throughput: {rate} logs/sec | CPU: {cpu} | Latency p99: {latency} | Memory: {memory}")
+}
+
+/// The figures of the whole run as a block of text.
+pub(crate) fn summary(stats: &Stats, elapsed: Duration) -> String {
+    let totals = stats.totals();
+    let mut text = String::from("Summary\n");
+    let mut row = |name: &str, value: String| {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {name:<22} {value}");
+    };
+    row(
+        "read",
+        format!("{} lines, {}", totals.lines_read, bytes(totals.bytes_read)),
+    );
+    row("parsed", totals.parsed.to_string());
+    row("parse errors", parse_errors(&totals));
+    row("dropped by filter", totals.filtered.to_string());
+    row("empty lines", totals.empty.to_string());
+    row("cut lines", totals.truncated.to_string());
+    let shipped = bytes(totals.bytes_shipped);
+    let batches = totals.batches_shipped;
+    row(
+        "shipped",
+        format!(
+            "{} records, {shipped}, {batches} batches",
+            totals.records_shipped
+        ),
+    );
+    row(
+        "unread at rotation",
+        format!("{} bytes", totals.bytes_unread),
+    );
+    if totals.batches_shipped > 0 {
+        let at = |quantile| millis(stats.hand_over_us(quantile));
+        row(
+            "read to hand-over",
+            format!("p50 {}, p99 {}, max {}", at(0.5), at(0.99), at(1.0)),
+        );
+    }
+    let cpu = OwnUsage::new()
+        .and_then(|mut usage| usage.read())
+        .map(|usage| usage.cpu);
+    let cpu = cpu.map_or_else(
+        || "-".to_owned(),
+        |cpu| format!("{:.2} s CPU", cpu.as_secs_f64()),
+    );
+    row("time", format!("{:.2} s, {cpu}", elapsed.as_secs_f64()));
+    row(
+        "memory, most",
+        rss_peak_bytes().map_or_else(|| "-".to_owned(), bytes),
+    );
+    text
+}
+
+fn parse_errors(totals: &Totals) -> String {
+    match totals.parse_errors_dropped {
+        0 => totals.parse_errors.to_string(),
+        dropped => format!("{} ({dropped} of them dropped)", totals.parse_errors),
+    }
+}
+
+fn percent(value: f64) -> String {
+    if value < 10.0 {
+        format!("{value:.1}%")
+    } else {
+        format!("{value:.0}%")
+    }
+}
+
+fn millis(micros: u64) -> String {
+    let millis = micros as f64 / 1000.0;
+    if millis < 10.0 {
+        format!("{millis:.2}ms")
+    } else {
+        format!("{millis:.0}ms")
+    }
+}
+
+fn count(value: f64) -> String {
+    match value {
+        value if value >= 1e6 => format!("{:.2}M", value / 1e6),
+        value if value >= 1e3 => format!("{:.1}k", value / 1e3),
+        value => format!("{value:.0}"),
+    }
+}
+
+fn bytes(value: u64) -> String {
+    let value = value as f64;
+    match value {
+        value if value >= 1e9 => format!("{:.2}GB", value / 1e9),
+        value if value >= 1e6 => format!("{:.0}MB", value / 1e6),
+        value if value >= 1e3 => format!("{:.0}kB", value / 1e3),
+        value => format!("{value}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_live_line_has_the_documented_form() {
+        let usage = Usage {
+            cpu: Duration::ZERO,
+            cpu_percent: 23.2,
+            rss_bytes: 48_000_000,
+        };
+        let line = live_line(1_420_000.0, Some(usage), Some(600));
+        let expected = "Throughput: 1.42M logs/sec | CPU: 23% | Latency p99: 0.60ms | Memory: 48MB";
+        assert_eq!(line, expected);
+        let quiet = live_line(0.0, None, None);
+        assert_eq!(
+            quiet,
+            "Throughput: 0 logs/sec | CPU: - | Latency p99: - | Memory: -"
+        );
+    }
+
+    #[test]
+    fn own_usage_is_of_this_process() {
+        let mut usage = OwnUsage::new().unwrap();
+        let read = usage.read().unwrap();
+        assert!(read.rss_bytes > 1 << 20 && rss_peak_bytes().unwrap() >= read.rss_bytes / 2);
+    }
+}

@@ -1,0 +1,65 @@
+//! This process's own CPU time and memory, from procfs.
+
+use std::time::{Duration, Instant};
+
+use procfs::process::Process;
+
+/// Reads `/proc/self` and remembers the last reading, for differences.
+#[derive(Debug)]
+pub(crate) struct OwnUsage {
+    process: Process,
+    cpu_before: Duration,
+    read_at: Instant,
+}
+
+/// What a process has used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Usage {
+    /// User and system time since the process began.
+    pub(crate) cpu: Duration,
+    /// Percent of one core since the reading before.
+    pub(crate) cpu_percent: f64,
+    /// Resident bytes.
+    pub(crate) rss_bytes: u64,
+}
+
+impl OwnUsage {
+    /// `None` where there is no procfs.
+    pub(crate) fn new() -> Option<OwnUsage> {
+        let process = Process::myself().ok()?;
+        let cpu_before = cpu_of(&process)?.0;
+        Some(OwnUsage {
+            process,
+            cpu_before,
+            read_at: Instant::now(),
+        })
+    }
+
+    /// Reads anew.
+    pub(crate) fn read(&mut self) -> Option<Usage> {
+        let (cpu, rss_bytes) = cpu_of(&self.process)?;
+        let now = Instant::now();
+        let wall = now.duration_since(self.read_at).as_secs_f64().max(1e-9);
+        let used = cpu.saturating_sub(self.cpu_before).as_secs_f64();
+        self.cpu_before = cpu;
+        self.read_at = now;
+        Some(Usage {
+            cpu,
+            cpu_percent: 100.0 * used / wall,
+            rss_bytes,
+        })
+    }
+}
+
+/// The largest resident size so far, in bytes.
+pub(crate) fn rss_peak_bytes() -> Option<u64> {
+    let status = Process::myself().ok()?.status().ok()?;
+    status.vmhwm.map(|kibibytes| kibibytes * 1024)
+}
+
+fn cpu_of(process: &Process) -> Option<(Duration, u64)> {
+    let stat = process.stat().ok()?;
+    let ticks = stat.utime + stat.stime;
+    let cpu = Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64);
+    Some((cpu, stat.rss * procfs::page_size()))
+}

@@ -1,0 +1,139 @@
+//! What the tail hands to the transform: whole lines of one source as a range of a window, without
+//! moving a byte.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::identity::Fingerprint;
+use super::map::Window;
+use super::{FileId, LineState};
+use crate::enrich::{Extent, Suffix};
+use crate::transform::Plan;
+
+/// An open source, shared by the tail and the chunks that are on their way.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// The file's number in this run.
+    pub(crate) id: FileId,
+    /// Where it was found.
+    pub(crate) path: PathBuf,
+    /// The open file; `None` for standard input.
+    pub(crate) file: Option<File>,
+    /// How its records end.
+    pub(crate) suffix: Suffix,
+    /// Set when a chunk turned out to be of a file that was truncated meanwhile.
+    torn: AtomicBool,
+}
+
+impl Source {
+    /// A source that is whole.
+    pub(crate) fn new(id: FileId, path: PathBuf, file: Option<File>, suffix: Suffix) -> Source {
+        Source {
+            id,
+            path,
+            file,
+            suffix,
+            torn: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that the file was truncated under a chunk of it.
+    pub(crate) fn tear(&self) {
+        self.torn.store(true, Ordering::Release);
+    }
+
+    /// Whether a chunk of it was torn.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn.load(Ordering::Acquire)
+    }
+}
+
+/// Memory that holds lines.
+#[derive(Debug)]
+pub(crate) enum ChunkBytes {
+    /// At these offsets of a file.
+    Mapped(Arc<Window>, Range<u64>),
+    /// In a buffer, read from a stream.
+    Owned(OwnedBytes),
+}
+
+/// A buffer that goes back to its pool when it is dropped.
+#[derive(Debug)]
+pub(crate) struct OwnedBytes {
+    bytes: Vec<u8>,
+    pool: flume::Sender<Vec<u8>>,
+}
+
+impl OwnedBytes {
+    /// Wraps a buffer that belongs to `pool`.
+    pub(crate) fn new(bytes: Vec<u8>, pool: flume::Sender<Vec<u8>>) -> OwnedBytes {
+        OwnedBytes { bytes, pool }
+    }
+}
+
+impl Drop for OwnedBytes {
+    fn drop(&mut self) {
+        // A full pool, or one whose reader has ended, does not want it.
+        let _ = self.pool.try_send(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Lines of one source: whole ones, or a single one that is not.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// Where they are from.
+    pub(crate) source: Arc<Source>,
+    /// How they are transformed.
+    pub(crate) plan: Arc<Plan>,
+    /// The bytes.
+    pub(crate) bytes: ChunkBytes,
+    /// The offset of the first byte in the source.
+    pub(crate) offset: u64,
+    /// How much of its line each is.
+    pub(crate) extent: Extent,
+    /// What the byte after the last one belongs to.
+    pub(crate) line_after: LineState,
+    /// The file's first bytes when the chunk was cut.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+impl Chunk {
+    /// The lines.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            ChunkBytes::Mapped(window, range) => window.bytes(range.clone()),
+            ChunkBytes::Owned(owned) => &owned.bytes,
+        }
+    }
+
+    /// Whether what was read of this chunk, up to the offset `end` of the source, is what the file
+    /// held when the chunk was cut. To be asked after the bytes were used and before their result
+    /// is: a file that shrank, or has other first bytes, was truncated meanwhile, and a torn window
+    /// showed zeros.
+    pub(crate) fn is_intact(&self, end: u64) -> bool {
+        let ChunkBytes::Mapped(window, _) = &self.bytes else {
+            return true;
+        };
+        let Some(file) = &self.source.file else {
+            return true;
+        };
+        file.metadata().is_ok_and(|metadata| metadata.len() >= end)
+            && self.fingerprint.matches(file)
+            && !window.is_torn()
+    }
+}
+
+/// Chunks that are transformed by one thread and shipped in the order of `sequence`.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// Its place in the order.
+    pub(crate) sequence: u64,
+    /// The chunks in order.
+    pub(crate) chunks: Vec<Chunk>,
+    /// When the oldest of their bytes was seen.
+    pub(crate) seen_at: Instant,
+}

@@ -1,0 +1,302 @@
+//! One followed file: what is known of it, how far it is read, and the next chunk of it.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use inotify::WatchDescriptor;
+
+use super::chunk::{Chunk, ChunkBytes, Source};
+use super::identity::{Fingerprint, Inode};
+use super::map::Window;
+use super::stdin::sample_parser;
+use super::window::{Cut, cut};
+use super::{FileId, LineState};
+use crate::checkpoint::Entry;
+use crate::enrich::Extent;
+use crate::parse::Parser;
+use crate::transform::Plan;
+
+/// First bytes of a file by which its format is detected.
+const SAMPLE_BYTES: u64 = 64 << 10;
+
+/// Everything known of a followed file.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    /// Its number; another after a truncation, so that nothing acknowledged of the old content is
+    /// taken for the new.
+    pub(crate) id: FileId,
+    /// Where it was found last.
+    pub(crate) path: PathBuf,
+    /// Where its data is.
+    pub(crate) inode: Inode,
+    /// Its first bytes.
+    pub(crate) fingerprint: Fingerprint,
+    /// The open file; `None` after a long quiet time.
+    pub(crate) source: Option<Arc<Source>>,
+    /// The next byte to read.
+    pub(crate) offset: u64,
+    /// What that byte belongs to.
+    pub(crate) line: LineState,
+    /// Its size when it was last looked at.
+    pub(crate) size: u64,
+    /// Names that it has left.
+    pub(crate) links: u64,
+    /// When it last grew.
+    pub(crate) grown_at: Instant,
+    /// Since when a last line without a newline is waiting.
+    pub(crate) unfinished_since: Option<Instant>,
+    /// Since when no watched path leads to it.
+    pub(crate) detached_at: Option<Instant>,
+    /// Its inotify watch; `None` where it is polled.
+    pub(crate) watch: Option<WatchDescriptor>,
+    /// Whether it is in the queue of files to read.
+    pub(crate) is_queued: bool,
+    /// Whether it is in the list of files that hold a window or a descriptor.
+    pub(crate) is_awake: bool,
+    plan: Option<Arc<Plan>>,
+    window: Option<Arc<Window>>,
+}
+
+/// What a look at a file showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is as it was, or longer.
+    Whole,
+    /// As [`Look::Whole`], and its fingerprint covers more bytes now.
+    Identified,
+    /// It holds less than was read of it, or other bytes: it was truncated or written anew.
+    Truncated,
+}
+
+/// What to do next with a file.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Transform these lines.
+    Chunk(Chunk),
+    /// All that can be read was read.
+    Done,
+}
+
+impl Followed {
+    /// A file that was just opened as `source`, to be read from `offset` on.
+    pub(crate) fn new(source: Source, inode: Inode, offset: u64, now: Instant) -> Followed {
+        Followed {
+            id: source.id,
+            path: source.path.clone(),
+            inode,
+            fingerprint: Fingerprint::default(),
+            source: Some(Arc::new(source)),
+            offset,
+            line: LineState::Start,
+            size: 0,
+            links: 1,
+            grown_at: now,
+            unfinished_since: None,
+            detached_at: None,
+            watch: None,
+            is_queued: false,
+            is_awake: false,
+            plan: None,
+            window: None,
+        }
+    }
+
+    /// How it stands in the checkpoint before more of it is acknowledged.
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            inode: self.inode,
+            fingerprint: self.fingerprint,
+            offset: self.offset,
+            line: self.line,
+            path: self.path.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Looks at size, links and first bytes.
+    ///
+    /// # Errors
+    /// What the system says to fstat or the read; the file is closed after a long quiet time, then
+    /// [`ErrorKind::NotConnected`].
+    pub(crate) fn look(&mut self, now: Instant) -> io::Result<Look> {
+        let Some(source) = self.source.clone() else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let Some(file) = &source.file else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let metadata = file.metadata()?;
+        let size = metadata.len();
+        self.links = metadata.nlink();
+        let is_other = source.is_torn() || size < self.offset || size < self.fingerprint.bytes;
+        if is_other || !self.fingerprint.matches(file) {
+            return Ok(Look::Truncated);
+        }
+        if size != self.size {
+            self.grown_at = now;
+            self.size = size;
+        }
+        if !self.fingerprint.can_grow(size) {
+            return Ok(Look::Whole);
+        }
+        match Fingerprint::take(file, size) {
+            Ok(fingerprint) => {
+                self.fingerprint = fingerprint;
+                Ok(Look::Identified)
+            }
+            // Shorter than a moment ago.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(Look::Truncated),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Bytes that were seen in the file and never read.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        self.size.saturating_sub(self.offset)
+    }
+
+    /// Begins again at the first byte, as file `source`, after a truncation.
+    pub(crate) fn restart(&mut self, source: Source, now: Instant) {
+        self.id = source.id;
+        self.source = Some(Arc::new(source));
+        self.fingerprint = Fingerprint::default();
+        (self.offset, self.size, self.line) = (0, 0, LineState::Start);
+        self.grown_at = now;
+        self.unfinished_since = None;
+        self.is_awake = false;
+        self.window = None;
+        self.plan = None;
+    }
+
+    /// Cuts the next chunk out of what the last look showed: whole lines of about `bytes_wanted`.
+    /// With `is_final` a last line without a newline is a chunk too.
+    ///
+    /// # Errors
+    /// What the system says to mmap.
+    pub(crate) fn next(
+        &mut self,
+        bytes_wanted: u64,
+        line_bytes_max: usize,
+        is_final: bool,
+        now: Instant,
+        plan_for: impl Fn(Parser) -> Arc<Plan>,
+        fixed_plan: Option<&Arc<Plan>>,
+    ) -> io::Result<Next> {
+        let wanted = usize::try_from(bytes_wanted).map_err(io::Error::other)?;
+        while self.offset < self.size {
+            let Some(source) = self.source.clone() else {
+                break;
+            };
+            let window = self.window_at_offset(&source)?;
+            let end = self.size.min(window.end());
+            let available = window.bytes(self.offset..end);
+            let (bytes, extent, then) = match cut(available, wanted, self.line, line_bytes_max) {
+                Cut::Lines { bytes } => (bytes, Extent::Whole, LineState::Start),
+                Cut::Line {
+                    bytes,
+                    extent,
+                    then,
+                } => (bytes, extent, then),
+                Cut::Skip { bytes, then } => {
+                    self.offset += bytes as u64;
+                    self.line = then;
+                    continue;
+                }
+                Cut::Unfinished if end < self.size => {
+                    // The line goes on behind the window; one that begins at it is long enough.
+                    self.window = None;
+                    continue;
+                }
+                Cut::Unfinished if is_final => {
+                    (available.len(), Extent::Partial, LineState::Continued)
+                }
+                Cut::Unfinished => {
+                    self.unfinished_since.get_or_insert(now);
+                    return Ok(Next::Done);
+                }
+            };
+            let plan = self.plan(&source, fixed_plan, plan_for);
+            let chunk_end = self.offset + bytes as u64;
+            let chunk = Chunk {
+                source,
+                plan,
+                bytes: ChunkBytes::Mapped(window, self.offset..chunk_end),
+                offset: self.offset,
+                extent,
+                line_after: then,
+                fingerprint: self.fingerprint,
+            };
+            self.offset = chunk_end;
+            self.line = then;
+            self.unfinished_since = None;
+            return Ok(Next::Chunk(chunk));
+        }
+        self.unfinished_since = None;
+        Ok(Next::Done)
+    }
+
+    /// The window that holds the byte at the offset: the one at hand, or a new one from the page of
+    /// that byte on.
+    fn window_at_offset(&mut self, source: &Source) -> io::Result<Arc<Window>> {
+        if let Some(window) = &self.window
+            && window.offset() <= self.offset
+            && self.offset < window.end()
+        {
+            return Ok(window.clone());
+        }
+        let Some(file) = &source.file else {
+            return Err(ErrorKind::NotConnected.into());
+        };
+        let window = Arc::new(Window::map(file, self.offset)?);
+        self.window = Some(window.clone());
+        Ok(window)
+    }
+
+    /// How the file's lines are transformed; with no format configured, decided by its first lines
+    /// once there are some.
+    fn plan(
+        &mut self,
+        source: &Source,
+        fixed: Option<&Arc<Plan>>,
+        plan_for: impl Fn(Parser) -> Arc<Plan>,
+    ) -> Arc<Plan> {
+        if let Some(plan) = fixed.or(self.plan.as_ref()) {
+            return plan.clone();
+        }
+        let sample = source
+            .file
+            .as_ref()
+            .map(|file| first_bytes(file, self.size));
+        let plan = plan_for(sample_parser(&sample.unwrap_or_default()));
+        self.plan = Some(plan.clone());
+        plan
+    }
+
+    /// Lets go of the window. Chunks that are on their way keep it until they are done.
+    pub(crate) fn drop_window(&mut self) {
+        self.window = None;
+    }
+
+    /// Whether a window is kept.
+    pub(crate) fn has_window(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// How long it has not grown.
+    pub(crate) fn quiet_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.grown_at)
+    }
+}
+
+fn first_bytes(file: &File, size: u64) -> Vec<u8> {
+    let count = usize::try_from(size.min(SAMPLE_BYTES)).unwrap_or_default();
+    let mut sample = vec![0; count];
+    match file.read_at(&mut sample, 0) {
+        Ok(count) => sample.truncate(count),
+        Err(_) => sample.clear(),
+    }
+    sample
+}

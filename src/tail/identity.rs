@@ -1,0 +1,101 @@
+//! What makes a file the same file: device, inode and a hash of its first bytes, never its path.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// First bytes of a file that its fingerprint covers.
+const FINGERPRINT_BYTES_MAX: u64 = 256;
+
+/// Where a file's data is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Inode {
+    /// The device that holds the file system.
+    pub(crate) dev: u64,
+    /// The number of the file in it; used again after the file is deleted.
+    pub(crate) ino: u64,
+}
+
+impl Inode {
+    /// The inode of a file's metadata.
+    pub(crate) fn of(metadata: &std::fs::Metadata) -> Inode {
+        Inode {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+        }
+    }
+}
+
+/// A hash (XXH3, 64 bits) of the first bytes of a file, as many as there were when it was taken, up
+/// to 256.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fingerprint {
+    /// Bytes hashed.
+    pub(crate) bytes: u64,
+    /// Their hash; 0 for no bytes.
+    pub(crate) hash: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of a file that has `size` bytes.
+    ///
+    /// # Errors
+    /// What the system says to the read; `UnexpectedEof` where the file is shorter by now.
+    pub(crate) fn take(file: &File, size: u64) -> io::Result<Fingerprint> {
+        let bytes = size.min(FINGERPRINT_BYTES_MAX);
+        Ok(Fingerprint {
+            bytes,
+            hash: hash_of_first(file, bytes)?,
+        })
+    }
+
+    /// Whether the file's first bytes are still the ones of this fingerprint.
+    pub(crate) fn matches(&self, file: &File) -> bool {
+        hash_of_first(file, self.bytes).is_ok_and(|hash| hash == self.hash)
+    }
+
+    /// Whether a longer file would give a fingerprint of more bytes.
+    pub(crate) fn can_grow(&self, size: u64) -> bool {
+        self.bytes < size.min(FINGERPRINT_BYTES_MAX)
+    }
+}
+
+fn hash_of_first(file: &File, bytes: u64) -> io::Result<u64> {
+    if bytes == 0 {
+        return Ok(0);
+    }
+    let mut buffer = [0; FINGERPRINT_BYTES_MAX as usize];
+    let count = usize::try_from(bytes.min(FINGERPRINT_BYTES_MAX)).map_err(io::Error::other)?;
+    let part = buffer.get_mut(..count).unwrap_or_default();
+    file.read_exact_at(part, 0)?;
+    Ok(xxh3_64(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn a_fingerprint_holds_while_the_first_bytes_do() {
+        let mut file = tempfile::tempfile().unwrap();
+        let empty = Fingerprint::take(&file, 0).unwrap();
+        file.write_all(b"first line\n").unwrap();
+        assert!(empty.matches(&file) && empty.can_grow(11));
+        let short = Fingerprint::take(&file, 11).unwrap();
+        file.write_all(&[b'x'; 500]).unwrap();
+        assert!(short.matches(&file));
+        let full = Fingerprint::take(&file, 511).unwrap();
+        assert!(full.matches(&file) && !full.can_grow(10_000));
+        file.write_all_at(b"F", 0).unwrap();
+        assert!(!short.matches(&file) && !full.matches(&file));
+        file.set_len(3).unwrap();
+        assert!(
+            !short.matches(&file),
+            "a file too short for it cannot match"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Standard input as a source: a stream without identity, offsets to return to, or a checkpoint.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use rustix::stdio::stdin;
+
+use super::chunk::{Chunk, ChunkBytes, OwnedBytes, Source};
+use super::identity::Fingerprint;
+use super::window::{Cut, cut};
+use super::{CHUNK_BYTES, LineState};
+use crate::enrich::Extent;
+use crate::parse;
+use crate::transform::Plan;
+
+/// Buffers that are kept for use again.
+const BUFFERS_KEPT: usize = 4;
+
+/// A quarter of what a pipe holds by default.
+const FLOWING_BYTES: usize = 16 << 10;
+
+/// Reads standard input into buffers, a chunk each.
+#[derive(Debug)]
+pub(crate) struct Stdin {
+    source: Arc<Source>,
+    plan: Option<Arc<Plan>>,
+    /// Bytes after the last chunk: an unfinished line, or more where `is_cut_again`.
+    rest: Vec<u8>,
+    is_cut_again: bool,
+    offset: u64,
+    line: LineState,
+    has_ended: bool,
+    last_read_bytes: usize,
+    line_bytes_max: usize,
+    give: flume::Sender<Vec<u8>>,
+    take: flume::Receiver<Vec<u8>>,
+}
+
+impl Stdin {
+    /// Standard input as `source`.
+    pub(crate) fn new(source: Source, line_bytes_max: usize) -> Stdin {
+        let (give, take) = flume::bounded(BUFFERS_KEPT);
+        Stdin {
+            source: Arc::new(source),
+            plan: None,
+            rest: Vec::new(),
+            is_cut_again: false,
+            offset: 0,
+            line: LineState::Start,
+            has_ended: false,
+            last_read_bytes: 0,
+            line_bytes_max,
+            give,
+            take,
+        }
+    }
+
+    /// Whether everything was read and handed out.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended && self.rest.is_empty()
+    }
+
+    /// Whether the last read brought so much that the writer is likely to wait for the next one.
+    pub(crate) fn is_flowing(&self) -> bool {
+        !self.has_ended && self.last_read_bytes >= FLOWING_BYTES
+    }
+
+    /// Whether a chunk can be had without a read.
+    pub(crate) fn has_more(&self) -> bool {
+        self.is_cut_again || (self.has_ended && !self.rest.is_empty())
+    }
+
+    /// Reads once, unless there is enough from before, and cuts a chunk; `None` where no line is
+    /// complete yet. Blocks when nothing is there to read.
+    ///
+    /// # Errors
+    /// What the system says; the input counts as ended then.
+    pub(crate) fn next_chunk(
+        &mut self,
+        plan_for: impl FnOnce(&[u8]) -> Arc<Plan>,
+    ) -> io::Result<Option<Chunk>> {
+        if !self.is_cut_again && !self.has_ended {
+            self.read()?;
+        }
+        self.is_cut_again = false;
+        let (bytes, extent, then) =
+            match cut(&self.rest, usize::MAX, self.line, self.line_bytes_max) {
+                Cut::Lines { bytes } => (bytes, Extent::Whole, LineState::Start),
+                Cut::Line {
+                    bytes,
+                    extent,
+                    then,
+                } => (bytes, extent, then),
+                Cut::Unfinished if self.has_ended && !self.rest.is_empty() => {
+                    (self.rest.len(), Extent::Partial, LineState::Continued)
+                }
+                Cut::Unfinished => return Ok(None),
+                Cut::Skip { bytes, then } => {
+                    self.rest.drain(..bytes);
+                    self.offset += bytes as u64;
+                    self.line = then;
+                    self.is_cut_again = !self.rest.is_empty();
+                    return Ok(None);
+                }
+            };
+        let mut buffer = self.take.try_recv().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(self.rest.get(bytes..).unwrap_or_default());
+        std::mem::swap(&mut buffer, &mut self.rest);
+        buffer.truncate(bytes);
+        let plan = self.plan.get_or_insert_with(|| plan_for(&buffer)).clone();
+        let chunk = Chunk {
+            source: self.source.clone(),
+            plan,
+            bytes: ChunkBytes::Owned(OwnedBytes::new(buffer, self.give.clone())),
+            offset: self.offset,
+            extent,
+            line_after: then,
+            fingerprint: Fingerprint::default(),
+        };
+        self.offset += bytes as u64;
+        self.line = then;
+        self.is_cut_again = extent != Extent::Whole && !self.rest.is_empty();
+        Ok(Some(chunk))
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let wanted = usize::try_from(CHUNK_BYTES).map_err(io::Error::other)?;
+        let start = self.rest.len();
+        self.rest.resize(start + wanted, 0);
+        let result = loop {
+            match rustix::io::read(stdin(), self.rest.get_mut(start..).unwrap_or_default()) {
+                Err(rustix::io::Errno::INTR) => {}
+                result => break result.map_err(io::Error::from),
+            }
+        };
+        let count = *result.as_ref().unwrap_or(&0);
+        self.rest.truncate(start + count);
+        self.last_read_bytes = count;
+        match result {
+            Ok(0) => self.has_ended = true,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => {
+                self.has_ended = true;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parser for a stream that begins with `sample`.
+pub(crate) fn sample_parser(sample: &[u8]) -> parse::Parser {
+    let with_newline = [sample, b"\n"].concat();
+    let decided = parse::detect(sample).or_else(|| parse::detect(&with_newline));
+    decided.unwrap_or_else(parse::Parser::raw)
+}

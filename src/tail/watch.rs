@@ -1,0 +1,218 @@
+//! inotify on folders and files: hints that something may have happened, never the truth.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+
+use super::FileId;
+use crate::report;
+
+/// Events taken from the kernel per read.
+const EVENT_BUFFER_BYTES: usize = 64 << 10;
+
+/// File systems whose changes by other hosts cause no event here (statfs(2) and linux/magic.h).
+const REMOTE_FILE_SYSTEMS: [u64; 10] = [
+    0x6969,      // NFS
+    0x517b,      // SMB
+    0xff53_4d42, // CIFS
+    0xfe53_4d42, // SMB 2
+    0x6573_5546, // FUSE
+    0x0102_1997, // 9p
+    0x00c3_6400, // Ceph
+    0x0bd0_0bd0, // Lustre
+    0x5346_414f, // AFS
+    0x0116_1970, // GFS2
+];
+
+/// What a batch of events says.
+#[derive(Debug, Default)]
+pub(crate) struct Hints {
+    /// Files to look at.
+    pub(crate) files: Vec<FileId>,
+    /// Names came, went or changed: scan the folders.
+    pub(crate) rescan: bool,
+    /// Events were lost: look at everything.
+    pub(crate) overflow: bool,
+}
+
+/// The watches of this process.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    inotify: Option<Inotify>,
+    targets: HashMap<WatchDescriptor, Target>,
+    folders: HashMap<PathBuf, WatchDescriptor>,
+    buffer: Vec<u8>,
+    has_complained: bool,
+}
+
+#[derive(Debug)]
+enum Target {
+    Folder(PathBuf),
+    File(FileId),
+}
+
+impl Watcher {
+    /// Makes a watcher; one without inotify where that cannot be had, which is reported.
+    pub(crate) fn new() -> Watcher {
+        let inotify = Inotify::init();
+        if let Err(error) = &inotify {
+            report::warning(&format!(
+                "inotify cannot be had ({error}): files are polled; raise the sysctl \
+                 fs.inotify.max_user_instances"
+            ));
+        }
+        Watcher {
+            inotify: inotify.ok(),
+            targets: HashMap::new(),
+            folders: HashMap::new(),
+            buffer: vec![0; EVENT_BUFFER_BYTES],
+            has_complained: false,
+        }
+    }
+
+    /// The descriptor that becomes readable with events.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Watches an open file, whatever its path is by now. Returns the watch; `None` where the file
+    /// has to be polled.
+    pub(crate) fn watch_file(
+        &mut self,
+        file: &File,
+        path: &Path,
+        id: FileId,
+    ) -> Option<WatchDescriptor> {
+        let mask =
+            WatchMask::MODIFY | WatchMask::ATTRIB | WatchMask::MOVE_SELF | WatchMask::DELETE_SELF;
+        let descriptor = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let watch = self.add(Path::new(&descriptor), mask, path)?;
+        self.targets.insert(watch.clone(), Target::File(id));
+        if is_remote(file) {
+            return None;
+        }
+        Some(watch)
+    }
+
+    /// Takes a file's watch off.
+    pub(crate) fn unwatch_file(&mut self, watch: &WatchDescriptor) {
+        self.targets.remove(watch);
+        if let Some(inotify) = &self.inotify {
+            // The kernel removes the watch of a deleted file by itself.
+            let _ = inotify.watches().remove(watch.clone());
+        }
+    }
+
+    /// Whether the folder is watched.
+    pub(crate) fn has_folder(&self, folder: &Path) -> bool {
+        self.folders.contains_key(folder)
+    }
+
+    /// Watches a folder for names that come and go.
+    pub(crate) fn watch_folder(&mut self, folder: &Path) {
+        if self.has_folder(folder) {
+            return;
+        }
+        let mask = WatchMask::CREATE
+            | WatchMask::MOVED_TO
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE
+            | WatchMask::DELETE_SELF
+            | WatchMask::MOVE_SELF
+            | WatchMask::ONLYDIR;
+        let Some(watch) = self.add(folder, mask, folder) else {
+            return;
+        };
+        self.targets
+            .insert(watch.clone(), Target::Folder(folder.to_owned()));
+        self.folders.insert(folder.to_owned(), watch);
+    }
+
+    fn add(&mut self, path: &Path, mask: WatchMask, shown: &Path) -> Option<WatchDescriptor> {
+        match self.inotify.as_ref()?.watches().add(path, mask) {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                self.complain(shown, &error);
+                None
+            }
+        }
+    }
+
+    fn complain(&mut self, path: &Path, error: &io::Error) {
+        // A name that is gone is no trouble with inotify.
+        if error.kind() == ErrorKind::NotFound || std::mem::replace(&mut self.has_complained, true)
+        {
+            return;
+        }
+        let remedy = match error.kind() {
+            ErrorKind::StorageFull => "the limit of watches is reached: raise the sysctl \
+                                       fs.inotify.max_user_watches"
+                .to_owned(),
+            _ => error.to_string(),
+        };
+        let path = path.display();
+        report::warning(&format!(
+            "{path}: cannot be watched, so it is polled: {remedy}"
+        ));
+    }
+
+    /// Takes all events that are there.
+    pub(crate) fn drain(&mut self) -> Hints {
+        let mut hints = Hints::default();
+        let Some(inotify) = &mut self.inotify else {
+            return hints;
+        };
+        loop {
+            let events = match inotify.read_events(&mut self.buffer) {
+                Ok(events) => events,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    hints.overflow = true;
+                    break;
+                }
+            };
+            let mut is_empty = true;
+            for event in events {
+                is_empty = false;
+                if event.mask.contains(EventMask::Q_OVERFLOW) {
+                    hints.overflow = true;
+                    continue;
+                }
+                let is_gone = event.mask.contains(EventMask::IGNORED);
+                let is_modified = event.mask.contains(EventMask::MODIFY);
+                match self.targets.get(&event.wd) {
+                    Some(Target::File(id)) => {
+                        hints.files.push(*id);
+                        hints.rescan |= !is_modified;
+                    }
+                    Some(Target::Folder(folder)) => {
+                        hints.rescan = true;
+                        if is_gone {
+                            self.folders.remove(folder);
+                        }
+                    }
+                    None => {}
+                }
+                if is_gone {
+                    self.targets.remove(&event.wd);
+                }
+            }
+            if is_empty {
+                break;
+            }
+        }
+        hints
+    }
+}
+
+fn is_remote(file: &File) -> bool {
+    let Ok(status) = rustix::fs::fstatfs(file) else {
+        return false;
+    };
+    u64::try_from(status.f_type).is_ok_and(|kind| REMOTE_FILE_SYSTEMS.contains(&kind))
+}
