@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::batch::BatchPool;
 use crate::checkpoint::{self, Message, Store};
-use crate::config::{Config, ShipUrl};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::report;
 use crate::ship::{self, Shipper, Stopped};
@@ -151,10 +151,8 @@ impl Threads {
         // Each unit in flight fills one batch at a time, and the channel above holds as many.
         let pool = BatchPool::new(2 * ticket_count);
 
-        let name = sink_name(&config.ship);
         let shipper = Shipper::new(
             sink,
-            &name,
             tell.clone(),
             stats.clone(),
             shutdown.clone(),
@@ -303,15 +301,6 @@ fn join<T>(thread: JoinHandle<T>) -> T {
     match thread.join() {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic),
-    }
-}
-
-fn sink_name(url: &ShipUrl) -> String {
-    match url {
-        ShipUrl::Stdout => "standard output".to_owned(),
-        ShipUrl::Null => "null:".to_owned(),
-        ShipUrl::File(path) => path.display().to_string(),
-        ShipUrl::Http(url) => ship::http::shown_url(url),
     }
 }
 

@@ -60,6 +60,9 @@ pub(crate) trait Sink: Send {
     /// [`SinkError::Retry`] for everything that can get better, [`SinkError::Closed`] else.
     fn deliver(&mut self, payload: &[u8], records: u64) -> Result<(), SinkError>;
 
+    /// What the sink is called in messages, without secrets.
+    fn name(&self) -> String;
+
     /// Where the sink is and how long, where a restart can cut it back to that length.
     fn state(&self) -> Option<SinkState> {
         None

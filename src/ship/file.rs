@@ -100,6 +100,10 @@ impl Sink for FileSink {
         }
     }
 
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn state(&self) -> Option<SinkState> {
         Some(self.state)
     }

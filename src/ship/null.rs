@@ -11,6 +11,10 @@ impl Sink for NullSink {
         Ok(())
     }
 
+    fn name(&self) -> String {
+        "null:".to_owned()
+    }
+
     fn is_local(&self) -> bool {
         true
     }

@@ -43,21 +43,20 @@ pub(crate) struct Shipper {
 }
 
 impl Shipper {
-    /// A shipper to `sink`, which is called `name` in messages. Progress goes to `checkpoint`,
+    /// A shipper to `sink`. Progress goes to `checkpoint`,
     /// used batches to `pool`.
     pub(crate) fn new(
         sink: Box<dyn Sink>,
-        name: &str,
         checkpoint: Option<flume::Sender<Message>>,
         stats: Arc<Stats>,
         shutdown: Shutdown,
         pool: BatchPool,
     ) -> Shipper {
         Shipper {
+            complaints: Complaints::new(sink.name()),
             sink,
             next_sequence: 0,
             backoff: Backoff::new(),
-            complaints: Complaints::new(name),
             acknowledged: HashMap::new(),
             acknowledged_at: Instant::now(),
             checkpoint,

@@ -60,6 +60,10 @@ impl Sink for StdoutSink {
         Ok(())
     }
 
+    fn name(&self) -> String {
+        "standard output".to_owned()
+    }
+
     fn is_local(&self) -> bool {
         true
     }
