@@ -204,17 +204,20 @@ impl Step {
             if at >= end {
                 return Err(Failure(self.not_terminated));
             }
+            from = at + 1;
+            if first == b'"' && is_escaped(line, position, at) {
+                continue;
+            }
             let next = at + self.terminator.len();
             let is_whole = starts_with_at(line, at, &self.terminator);
             if is_whole && (!self.is_last || next == end) {
                 return Ok((at, next));
             }
-            // Inside of quotes only an escaped quote may be passed over, or a line with more
-            // fields than the format would be taken for one with a strange last field.
-            if first == b'"' && !is_escaped(line, position, at) {
+            // The first quote that is not escaped ends a quoted field, or a line with more fields
+            // than the format would be taken for one with a strange last field.
+            if first == b'"' {
                 return Err(Failure(self.not_terminated));
             }
-            from = at + 1;
         }
     }
 
