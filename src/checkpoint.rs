@@ -3,7 +3,7 @@
 //! channel, so it always sees a file before its progress.
 //!
 //! The file is JSON (see [`Snapshot`]). It is replaced atomically (write, fsync, rename, fsync of
-//! the folder), at most once a second and at the end.
+//! the folder), at most once a second (ten times when files are opened) and at the end.
 
 mod store;
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use store::Store;
+pub(crate) use store::{Loaded, Store};
 
 use crate::batch::Progress;
 use crate::error::Result;
@@ -22,12 +22,16 @@ use crate::tail::{FileId, Fingerprint, Inode, LineState};
 /// Least time between two replacements of the file.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same after a file was opened: one that is not in the checkpoint yet could be rotated away
+/// while VES is down, to a name by which it cannot be told.
+const WRITE_INTERVAL_OPENED: Duration = Duration::from_millis(100);
+
 /// Messages in flight to the checkpoint thread. Each is about 100 bytes; the bound only matters
 /// while the disk is busy with a write and thousands of files are opened.
 pub(crate) const MESSAGES_IN_FLIGHT_MAX: usize = 1024;
 
 /// One file in the checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Where its data is.
     #[serde(flatten)]
@@ -196,13 +200,17 @@ pub(crate) fn run(
     };
     // The state on disk holds until the tail has found its files again: it says so by a Sync.
     let mut may_write = false;
-    let mut write_at = Instant::now();
+    let mut written_at = Instant::now();
+    let mut write_at = written_at;
     let mut has_complained = false;
     loop {
         let message = messages.recv_deadline(write_at);
         let sync = match message {
             Ok(Message::Sync(reply)) => Some(reply),
             Ok(message) => {
+                if matches!(message, Message::Opened(..)) {
+                    write_at = write_at.min(written_at + WRITE_INTERVAL_OPENED);
+                }
                 ledger.apply(message);
                 None
             }
@@ -214,7 +222,8 @@ pub(crate) fn run(
             if may_write && ledger.is_dirty {
                 write(store, &mut ledger, &mut has_complained);
             }
-            write_at = Instant::now() + WRITE_INTERVAL;
+            written_at = Instant::now();
+            write_at = written_at + WRITE_INTERVAL;
         }
         if let Some(reply) = sync {
             // Whoever asked may have gone since; the write is done all the same.
@@ -298,7 +307,7 @@ mod tests {
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
         drop(send);
         run(&store, None, &receive).unwrap();
-        assert_eq!(store.load().unwrap(), None);
+        assert!(store.load().unwrap().is_none());
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
         send.send(Message::Carried(vec![entry(9)])).unwrap();
@@ -306,7 +315,7 @@ mod tests {
         send.send(acknowledged(FileId(1), 5)).unwrap();
         drop(send);
         run(&store, None, &receive).unwrap();
-        let files = store.load().unwrap().unwrap().files;
+        let files = store.load().unwrap().unwrap().snapshot.files;
         assert_eq!(
             files,
             [

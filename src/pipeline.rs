@@ -131,8 +131,8 @@ impl Threads {
     fn start(config: &Config, stats: &Arc<Stats>, shutdown: &Shutdown) -> Result<Threads> {
         let ticket_count = config.workers + SPARE_TICKETS;
         let store = config.state_dir.as_deref().map(Store::open).transpose()?;
-        let snapshot = store.as_ref().map(Store::load).transpose()?.flatten();
-        let resume = snapshot.as_ref().and_then(|snapshot| snapshot.sink);
+        let loaded = store.as_ref().map(Store::load).transpose()?.flatten();
+        let resume = loaded.as_ref().and_then(|loaded| loaded.snapshot.sink);
         let sink = ship::open(&config.ship, &config.http, resume)?;
         let sink_state = sink.state();
 
@@ -179,7 +179,7 @@ impl Threads {
             TailLinks {
                 dispatch,
                 checkpoint: tell.clone(),
-                snapshot,
+                loaded,
                 sink_inode: sink_state.map(|state| state.inode),
                 shutdown: shutdown.clone(),
                 stats: stats.clone(),
@@ -199,7 +199,7 @@ impl Threads {
             pipeline.push(spawn(&format!("ves-transform-{index}"), move || {
                 let mut transform = Transform::new();
                 for work in works {
-                    let emit = |done| batch.send(done);
+                    let emit = |done| batch.send(done).map_err(drop);
                     let result = transform_work(
                         &mut transform,
                         work,

@@ -31,7 +31,7 @@ pub(crate) use chunk::{Chunk, Work};
 pub(crate) use dispatch::Dispatch;
 pub(crate) use identity::{Fingerprint, Inode};
 
-use crate::checkpoint::{Entry, Message, Snapshot};
+use crate::checkpoint::{Entry, Loaded, Message};
 use crate::config::{self, AddedField, Config};
 use crate::enrich::{self, Suffix};
 use crate::error::Result;
@@ -94,7 +94,7 @@ const DELETED_QUIET: Duration = Duration::from_secs(10);
 pub(crate) struct FileId(pub(crate) u64);
 
 /// What the byte at an offset belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LineState {
     /// It begins a line.
@@ -112,7 +112,7 @@ pub(crate) struct TailLinks {
     /// Who keeps the checkpoint, if anybody does.
     pub(crate) checkpoint: Option<flume::Sender<Message>>,
     /// The checkpoint of an earlier run.
-    pub(crate) snapshot: Option<Snapshot>,
+    pub(crate) loaded: Option<Loaded>,
     /// The sink's own file, which is never followed.
     pub(crate) sink_inode: Option<Inode>,
     /// The switch that ends the pipeline.
@@ -151,6 +151,8 @@ pub(crate) struct Tail {
     /// Followed files whose trouble was reported.
     complained: HashSet<PathBuf>,
     is_sink_noted: bool,
+    /// Names that files had for a moment between two renames, before any scan saw them.
+    renamed_unseen: HashSet<PathBuf>,
     next_id: u64,
     last_checked: FileId,
     has_scanned: bool,
@@ -242,6 +244,7 @@ impl Tail {
             failing: HashSet::new(),
             complained: HashSet::new(),
             is_sink_noted: false,
+            renamed_unseen: HashSet::new(),
             next_id: 0,
             last_checked: FileId(0),
             has_scanned: false,
@@ -286,14 +289,21 @@ impl Tail {
     /// Finds the files that are there, resumes those of an earlier run, and has all of it in the
     /// checkpoint before the first byte is read.
     fn start(&mut self) {
-        let snapshot = self.links.snapshot.take();
+        let loaded = self.links.loaded.take();
         // Files that came while VES was not running are new ones: only a first start may skip.
-        if snapshot.is_some() {
+        if let Some(loaded) = &loaded {
             self.from = config::From::Start;
+            self.resume = Resume::new(loaded.snapshot.files.clone());
         }
-        self.resume = Resume::new(snapshot.map(|snapshot| snapshot.files).unwrap_or_default());
         self.scan();
-        self.seek_missing();
+        let carried = self.seek_missing();
+        if let Some(loaded) = &loaded {
+            self.seek_born_meanwhile(loaded);
+        }
+        if !carried.is_empty() {
+            self.tell(Message::Carried(carried.clone()));
+        }
+        self.resume.keep(carried);
         self.has_scanned = true;
         if let Some(checkpoint) = &self.links.checkpoint {
             let (reply, written) = flume::bounded(1);
@@ -593,9 +603,36 @@ impl Tail {
             self.queue(id);
         }
         self.is_rescan_due |= hints.rescan || hints.overflow;
+        for (from, to) in hints.renames {
+            self.meet_renamed(&from, &to);
+        }
         if hints.overflow {
             let all: Vec<FileId> = self.files.keys().copied().collect();
             all.into_iter().for_each(|id| self.queue(id));
+        }
+    }
+
+    /// A file was renamed from a name that the patterns mean to one that they do not. When that was
+    /// so soon after its creation that no scan has seen it, it is opened under its new name.
+    fn meet_renamed(&mut self, from: &Path, to: &Path) {
+        let was_renamed_before = self.renamed_unseen.remove(from);
+        if (!was_renamed_before && !self.discover.matches(from)) || self.discover.matches(to) {
+            return;
+        }
+        match self.open(to) {
+            Ok(Some(id)) => self.detach(id),
+            Ok(None) => {}
+            // Renamed again already: the next event says to what.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.renamed_unseen.insert(to.to_owned());
+            }
+            Err(error) => report_trouble(to, "open", &error),
+        }
+    }
+
+    fn detach(&mut self, id: FileId) {
+        if let Some(followed) = self.files.get_mut(&id) {
+            followed.detached_at.get_or_insert_with(Instant::now);
         }
     }
 
@@ -621,6 +658,7 @@ impl Tail {
         self.queue_unfinished(now);
         if now.duration_since(self.ticked_at) >= TICK_INTERVAL {
             self.ticked_at = now;
+            self.renamed_unseen.clear();
             self.is_rescan_due |= self.is_folder_missing || !self.failing.is_empty();
             self.check_in_turn();
             self.let_sleep(now);
@@ -888,7 +926,8 @@ impl Tail {
                 let path = path.display();
                 report::warning(&format!(
                     "{path}: truncated since the last run, which had read {} bytes: reading it \
-                     from the beginning; bytes written after those are lost",
+                     from the beginning; what was written after those bytes is only read if a copy \
+                     is found beside it",
                     entry.offset
                 ));
             }
@@ -929,7 +968,8 @@ impl Tail {
     }
 
     /// Looks for the files of the checkpoint that no pattern found: rotated while VES was stopped.
-    fn seek_missing(&mut self) {
+    /// Returns the entries whose files could not be looked for.
+    fn seek_missing(&mut self) -> Vec<Entry> {
         let mut carried = Vec::new();
         for entry in self.resume.take_all() {
             match resume::seek(&entry) {
@@ -948,10 +988,7 @@ impl Tail {
                 )),
             }
         }
-        self.resume.keep(carried.clone());
-        if !carried.is_empty() {
-            self.tell(Message::Carried(carried));
-        }
+        carried
     }
 
     /// Reads on in a file that has a name outside of the patterns now, if it is the entry's file.
@@ -960,15 +997,26 @@ impl Tail {
             return Ok(());
         }
         self.resume.keep(vec![entry.clone()]);
-        self.open(path)?;
-        let followed = self
-            .by_inode
-            .get(&entry.inode)
-            .and_then(|id| self.files.get_mut(id));
-        if let Some(followed) = followed {
-            followed.detached_at = Some(Instant::now());
+        if let Some(id) = self.open(path)? {
+            self.detach(id);
         }
         Ok(())
+    }
+
+    /// Looks for files that were made and rotated away while VES was not running: names that go on
+    /// from that of a file of the checkpoint, younger than the checkpoint.
+    fn seek_born_meanwhile(&mut self, loaded: &Loaded) {
+        for (path, entry) in resume::seek_born_meanwhile(loaded) {
+            if self.discover.matches(&path) {
+                continue;
+            }
+            self.resume.keep(entry.into_iter().collect());
+            match self.open(&path) {
+                Ok(Some(id)) => self.detach(id),
+                Ok(None) => {}
+                Err(error) => report_trouble(&path, "open", &error),
+            }
+        }
     }
 
     fn new_source(&mut self, path: PathBuf, file: Option<File>) -> Source {

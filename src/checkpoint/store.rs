@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 
@@ -13,6 +14,15 @@ use crate::report;
 const CHECKPOINT_NAME: &str = "checkpoint.json";
 const NEW_NAME: &str = "checkpoint.json.new";
 const LOCK_NAME: &str = "lock";
+
+/// A checkpoint as it was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// What it says.
+    pub(crate) snapshot: Snapshot,
+    /// When it was written, by the clock of its file system.
+    pub(crate) written_at: SystemTime,
+}
 
 /// The state folder of one job, locked for this process.
 #[derive(Debug)]
@@ -64,15 +74,22 @@ impl Store {
     ///
     /// # Errors
     /// When the file is there but cannot be read or set aside.
-    pub(crate) fn load(&self) -> Result<Option<Snapshot>> {
+    pub(crate) fn load(&self) -> Result<Option<Loaded>> {
         let path = self.folder.join(CHECKPOINT_NAME);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::file("read the checkpoint", &path)(error)),
         };
+        let written_at = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+        let written_at = written_at.map_err(Error::file("look at the checkpoint", &path))?;
         let reason = match serde_json::from_slice::<Snapshot>(&text) {
-            Ok(snapshot) if snapshot.version == Snapshot::VERSION => return Ok(Some(snapshot)),
+            Ok(snapshot) if snapshot.version == Snapshot::VERSION => {
+                return Ok(Some(Loaded {
+                    snapshot,
+                    written_at,
+                }));
+            }
             Ok(snapshot) => format!("it is of version {}", snapshot.version),
             Err(error) => error.to_string(),
         };
@@ -144,12 +161,12 @@ mod tests {
             .enumerate()
         {
             std::fs::write(dir.path().join(CHECKPOINT_NAME), text).unwrap();
-            assert_eq!(store.load().unwrap(), None);
+            assert!(store.load().unwrap().is_none());
             let aside = dir
                 .path()
                 .join(format!("checkpoint.json.unreadable-{}", round + 1));
             assert_eq!(std::fs::read_to_string(aside).unwrap(), *text);
-            assert_eq!(store.load().unwrap(), None);
+            assert!(store.load().unwrap().is_none());
         }
     }
 }

@@ -72,6 +72,11 @@ impl Discover {
         self.walks.is_empty()
     }
 
+    /// Whether the patterns mean that path.
+    pub(crate) fn matches(&self, path: &Path) -> bool {
+        self.include.is_match(path) && !self.exclude.is_match(path)
+    }
+
     /// Walks the file system. Follows symbolic links to files and to folders that a pattern names;
     /// `**` does not go through links.
     pub(crate) fn scan(&self) -> Scan {
@@ -124,7 +129,7 @@ impl Discover {
     }
 
     fn file(&self, path: PathBuf, scan: &mut Scan) {
-        if !self.include.is_match(&path) || self.exclude.is_match(&path) {
+        if !self.matches(&path) {
             return;
         }
         match fs::metadata(&path) {

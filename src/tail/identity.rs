@@ -31,7 +31,7 @@ impl Inode {
 
 /// A hash (XXH3, 64 bits) of the first bytes of a file, as many as there were when it was taken, up
 /// to 256.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     /// Bytes hashed.
     pub(crate) bytes: u64,

@@ -1,11 +1,13 @@
 //! Finds the files of an earlier run again: by identity, under whatever name they have now.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::identity::Inode;
-use crate::checkpoint::Entry;
+use crate::checkpoint::{Entry, Loaded};
 
 /// Entries of the checkpoint that were not found again yet.
 #[derive(Debug, Default)]
@@ -83,6 +85,92 @@ pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
     };
     let is_known = entry.fingerprint.bytes > 0 || goes_on();
     Ok(is_known && is_long_enough && entry.fingerprint.matches(&file))
+}
+
+/// Endings of rotated logs that hold no lines to read as they are.
+const COMPRESSED: [&str; 7] = ["gz", "bz2", "xz", "zst", "lz4", "Z", "zip"];
+
+/// How much older than the checkpoint a file may be that the checkpoint does not know: it was made
+/// in the moment between two of its versions.
+const BORN_BEFORE_MAX: Duration = Duration::from_secs(2);
+
+/// Files beside those of the checkpoint whose names go on from theirs (`access.log.1` beside
+/// `access.log`) and that were born after it: made and rotated away while VES was not running, in
+/// order of birth. One that begins like a file of the checkpoint which is shorter now is a copy made
+/// before a truncation: it comes with an entry to read on from where that file was read to.
+pub(crate) fn seek_born_meanwhile(loaded: &Loaded) -> Vec<(PathBuf, Option<Entry>)> {
+    let known = &loaded.snapshot.files;
+    let mut found: Vec<(SystemTime, PathBuf, Option<Entry>)> = Vec::new();
+    for entry in known {
+        let path = Path::new(&entry.path);
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            continue;
+        };
+        let Ok(siblings) = std::fs::read_dir(folder) else {
+            continue;
+        };
+        for sibling in siblings.flatten() {
+            let path = sibling.path();
+            if !goes_on(&sibling.file_name(), name) || found.iter().any(|found| found.1 == path) {
+                continue;
+            }
+            let Ok(metadata) = sibling.metadata() else {
+                continue;
+            };
+            let Ok(born_at) = metadata.created() else {
+                continue;
+            };
+            let inode = Inode::of(&metadata);
+            let is_known = known.iter().any(|entry| entry.inode == inode);
+            let is_young = born_at.checked_add(BORN_BEFORE_MAX) >= Some(loaded.written_at);
+            if metadata.is_file() && !is_known && is_young {
+                let copied = copied_from(known, &path, inode);
+                found.push((born_at, path, copied));
+            }
+        }
+    }
+    found.sort();
+    found
+        .into_iter()
+        .map(|(_, path, copied)| (path, copied))
+        .collect()
+}
+
+/// Whether `name` is a rotated form of `original` that can be read.
+fn goes_on(name: &OsStr, original: &OsStr) -> bool {
+    let name = Path::new(name);
+    let rest = name
+        .as_os_str()
+        .as_encoded_bytes()
+        .strip_prefix(original.as_encoded_bytes());
+    let is_compressed = name.extension().is_some_and(|ending| {
+        COMPRESSED
+            .iter()
+            .any(|compressed| ending.eq_ignore_ascii_case(compressed))
+    });
+    matches!(rest, Some([b'.' | b'-' | b'_', ..])) && !is_compressed
+}
+
+/// Where to read on in the file at `path`, if it is a copy of a file of the checkpoint that was
+/// truncated after.
+fn copied_from(known: &[Entry], path: &Path, inode: Inode) -> Option<Entry> {
+    let file = File::open(path).ok()?;
+    let size = file.metadata().ok()?.len();
+    let is_whole = |entry: &Entry| {
+        let original = File::open(&entry.path)?;
+        let is_long_enough = original.metadata()?.len() >= entry.offset;
+        Ok::<_, std::io::Error>(is_long_enough && entry.fingerprint.matches(&original))
+    };
+    let is_copy = |entry: &&Entry| {
+        let is_same_start = entry.fingerprint.bytes > 0 && entry.fingerprint.matches(&file);
+        is_same_start && size >= entry.offset && !is_whole(entry).unwrap_or(true)
+    };
+    let original = known.iter().find(is_copy)?;
+    Some(Entry {
+        inode,
+        path: path.to_string_lossy().into_owned(),
+        ..original.clone()
+    })
 }
 
 /// Looks for the file of `entry` in the folder in which it was last seen.

@@ -35,6 +35,8 @@ pub(crate) struct Hints {
     pub(crate) files: Vec<FileId>,
     /// Names came, went or changed: scan the folders.
     pub(crate) rescan: bool,
+    /// Names that changed within watched folders, in order: from, to.
+    pub(crate) renames: Vec<(PathBuf, PathBuf)>,
     /// Events were lost: look at everything.
     pub(crate) overflow: bool,
 }
@@ -47,6 +49,8 @@ pub(crate) struct Watcher {
     folders: HashMap<PathBuf, WatchDescriptor>,
     buffer: Vec<u8>,
     has_complained: bool,
+    /// The first half of a rename whose second half has not come yet: its cookie and the old path.
+    renamed_from: Option<(u32, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -71,6 +75,7 @@ impl Watcher {
             folders: HashMap::new(),
             buffer: vec![0; EVENT_BUFFER_BYTES],
             has_complained: false,
+            renamed_from: None,
         }
     }
 
@@ -192,6 +197,16 @@ impl Watcher {
                     }
                     Some(Target::Folder(folder)) => {
                         hints.rescan = true;
+                        let path = event.name.map(|name| folder.join(name));
+                        if event.mask.contains(EventMask::MOVED_FROM) {
+                            self.renamed_from = path.map(|path| (event.cookie, path));
+                        } else if event.mask.contains(EventMask::MOVED_TO)
+                            && let Some(to) = path
+                            && let Some((cookie, from)) = self.renamed_from.take()
+                            && cookie == event.cookie
+                        {
+                            hints.renames.push((from, to));
+                        }
                         if is_gone {
                             self.folders.remove(folder);
                         }
