@@ -1,0 +1,142 @@
+//! Ends of every kind and what the next start makes of them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod util;
+
+use std::time::Duration;
+
+use util::{Bench, Writer, assert_each_once, becomes_so, wait_until};
+
+/// A small generator (xorshift64*), so that a seed gives the same run everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+}
+
+#[test]
+fn a_file_sink_holds_every_line_once_over_25_kills_and_rotations() {
+    let seed = std::env::var("VES_TEST_SEED").map_or(11, |seed| seed.parse().unwrap());
+    println!("VES_TEST_SEED={seed}");
+    let mut random = Random(seed);
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/access.log"));
+    let mut ves = bench.collect("*.log", &[]);
+    let mut rotations = 0;
+    let mut rotate = |writer: &mut Writer| {
+        rotations += 1;
+        writer.rename(&bench.path(&format!("logs/access.log.{rotations}")));
+        // nginx goes on in the old file until it is told to reopen.
+        writer.write(30);
+        writer.reopen();
+    };
+    for _ in 0..25 {
+        writer.write(random.below(3000));
+        if random.below(2) == 0 {
+            rotate(&mut writer);
+        }
+        writer.write(random.below(1000));
+        std::thread::sleep(Duration::from_millis(random.below(300)));
+        ves.kill();
+        if random.below(2) == 0 {
+            writer.write(random.below(500));
+            rotate(&mut writer);
+            writer.write(random.below(500));
+        }
+        ves = bench.collect("*.log", &[]);
+    }
+    writer.write(10);
+    // A kill can have left records behind the last checkpoint, which the start cuts off again: only
+    // a stable count is the end.
+    let count = || bench.records().len() as u64;
+    let is_complete = becomes_so(util::PATIENCE, || count() >= writer.written);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), writer.written);
+    assert!(is_complete);
+    assert!(rotations >= 10, "{rotations} rotations");
+}
+
+#[test]
+fn after_sigterm_nothing_is_repeated_and_nothing_missing() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    for _ in 0..5 {
+        let ves = bench.collect("a.log", &[]);
+        writer.write(700);
+        wait_until("a few lines", || !bench.records().is_empty());
+        assert!(ves.terminate().success());
+        writer.write(70);
+    }
+    let status = bench.collect("a.log", &["--once"]).wait();
+    assert!(status.success());
+    assert_each_once(&bench.numbers(), writer.written);
+}
+
+#[test]
+fn from_end_skips_only_what_was_there_at_the_first_start() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(100);
+    let ves = bench.collect("*.log", &["--from", "end"]);
+    wait_until("the first checkpoint", || bench.path("state/checkpoint.json").exists());
+    writer.write(50);
+    wait_until("the new lines", || bench.numbers().len() == 50);
+    assert!(ves.terminate().success());
+    // Written while VES is not running: new all the same, as is a file that came meanwhile.
+    writer.write(25);
+    std::fs::write(bench.path("logs/b.log"), util::line(1000)).unwrap();
+    let ves = bench.collect("*.log", &["--from", "end"]);
+    wait_until("what came meanwhile", || bench.numbers().len() == 76);
+    assert!(ves.terminate().success());
+    let mut numbers = bench.numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (101..=175).chain([1000]).collect::<Vec<u64>>());
+}
+
+#[test]
+fn a_file_rotated_out_of_the_pattern_while_stopped_is_read_to_its_end() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(10);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the first lines", || bench.numbers().len() == 10);
+    assert!(ves.terminate().success());
+    writer.write(5);
+    writer.rename(&bench.path("logs/old-name-of-a"));
+    writer.write(5);
+    writer.reopen();
+    writer.write(5);
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    assert_each_once(&bench.numbers(), 25);
+}
+
+#[test]
+fn a_copy_made_before_a_truncation_while_stopped_is_read_on() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(10);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the first lines", || bench.numbers().len() == 10);
+    assert!(ves.terminate().success());
+    writer.write(5);
+    writer.copy_and_truncate(&bench.path("logs/a.log.1"));
+    writer.write(5);
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    assert_each_once(&bench.numbers(), 20);
+}
+
+#[test]
+fn a_second_process_with_the_same_state_is_refused() {
+    let bench = Bench::new();
+    let ves = bench.collect("*.log", &[]);
+    wait_until("the first checkpoint", || bench.path("state/checkpoint.json").exists());
+    let status = bench.collect("*.log", &[]).wait();
+    assert_eq!(status.code(), Some(2));
+    let holder = format!("in use by process {}", ves.pid());
+    assert!(bench.stderr().contains(&holder), "{}", bench.stderr());
+}
