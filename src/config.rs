@@ -1,4 +1,15 @@
 //! Flags and files become one validated [`Config`]; nothing after this module sees raw input.
+//!
+//! A configuration file (`document.rs`, TOML or YAML) and the command line both become
+//! [`Settings`]: values by key with the place where each was found. `resolve.rs` turns those into a
+//! [`Config`] or into a list of everything that is wrong with them.
+
+mod document;
+mod resolve;
+mod settings;
+mod summary;
+
+pub use settings::Settings;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -26,6 +26,14 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Says what ended the program, once, with its causes. Lines of the message stay lines.
+pub fn error(error: &crate::error::Error) {
+    let text = chain(error);
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(std::io::stderr().lock(), "ves: error: {}", lines.join("\n"));
+}
+
 fn print(level: &str, message: &str) {
     let line = format!("ves: {level}{}\n", printable(message));
     // Nobody is left to tell when standard error is gone.

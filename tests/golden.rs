@@ -13,14 +13,19 @@ use serde_json::{Value, json};
 use util::{Bench, reference};
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
 }
 
 /// Runs `ves collect` with `input` on standard input.
 fn collect_stdin(input: &[u8], more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ves"));
     command.args(["collect", "--watch", "-"]).args(more);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
@@ -33,17 +38,31 @@ fn collect_stdin(input: &[u8], more: &[&str]) -> Output {
 /// Runs `ves collect --once` on a file.
 fn collect_file(path: &Path, more: &[&str]) -> Vec<u8> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ves"));
-    command.arg("collect").arg("--watch").arg(path).args(["--once", "--no-state"]).args(more);
+    command
+        .arg("collect")
+        .arg("--watch")
+        .arg(path)
+        .args(["--once", "--no-state"])
+        .args(more);
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
 /// The lines of a log as the reference parser reads them.
 fn expected(log: &[u8]) -> Vec<Value> {
-    let lines = log.strip_suffix(b"\n").unwrap_or(log).split(|&byte| byte == b'\n');
+    let lines = log
+        .strip_suffix(b"\n")
+        .unwrap_or(log)
+        .split(|&byte| byte == b'\n');
     let lines = lines.filter(|line| !line.is_empty() && *line != b"\r");
-    lines.map(|line| Value::Object(reference::record(line))).collect()
+    lines
+        .map(|line| Value::Object(reference::record(line)))
+        .collect()
 }
 
 fn blur_reasons(mut records: Vec<Value>) -> Vec<Value> {
@@ -64,7 +83,10 @@ fn odd_lines_become_the_records_that_they_should() {
         fs::write(golden("odd.ndjson"), &out).unwrap();
     }
     let golden = fs::read(golden("odd.ndjson")).unwrap();
-    assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(golden.clone()).unwrap());
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        String::from_utf8(golden.clone()).unwrap()
+    );
     assert_eq!(blur_reasons(util::records(&golden)), expected(&log));
 }
 
@@ -73,9 +95,20 @@ fn keys_stand_in_the_documented_order() {
     let line = util::line(7);
     let out = collect_stdin(line.as_bytes(), &["--add", "env=prod"]).stdout;
     let out = String::from_utf8(out).unwrap();
-    let keys = ["remote_addr", "remote_user", "time_local", "method", "path", "protocol", "status"];
+    let keys = [
+        "remote_addr",
+        "remote_user",
+        "time_local",
+        "method",
+        "path",
+        "protocol",
+        "status",
+    ];
     let more = ["body_bytes_sent", "http_referer", "http_user_agent", "env"];
-    let places = keys.iter().chain(&more).map(|key| out.find(&format!("\"{key}\":")).unwrap());
+    let places = keys
+        .iter()
+        .chain(&more)
+        .map(|key| out.find(&format!("\"{key}\":")).unwrap());
     assert!(places.collect::<Vec<usize>>().is_sorted(), "{out}");
 }
 
@@ -87,7 +120,11 @@ fn real_nginx_lines_are_read_as_the_reference_parser_reads_them() {
     let expected = expected(&log);
     assert!(expected.len() > 2000);
     assert_eq!(records, expected);
-    assert!(records.iter().all(|record| record.get("parse_error").is_none()));
+    assert!(
+        records
+            .iter()
+            .all(|record| record.get("parse_error").is_none())
+    );
 }
 
 #[test]
@@ -104,13 +141,19 @@ fn a_line_of_two_mebibytes_is_cut_and_flagged_and_the_next_one_is_whole() {
         let records = util::records(&raw);
         let cut = json!({"message": "x".repeat(1 << 20), "truncated": true});
         let whole = |text: &str| json!({ "message": text });
-        assert!(records == [whole("before"), cut.clone(), whole("after"), cut], "wrong records");
+        assert!(
+            records == [whole("before"), cut.clone(), whole("after"), cut],
+            "wrong records"
+        );
     }
 }
 
 #[test]
 fn standard_input_ends_with_its_last_line() {
-    let output = collect_stdin(b"one\n\ntwo\r\nthree", &["--format", "raw", "--add", "file"]);
+    let output = collect_stdin(
+        b"one\n\ntwo\r\nthree",
+        &["--format", "raw", "--add", "file"],
+    );
     assert!(output.status.success());
     let expected = [
         json!({"message": "one", "file": "-"}),
@@ -123,7 +166,10 @@ fn standard_input_ends_with_its_last_line() {
 #[test]
 fn the_format_is_found_by_itself_and_said_once() {
     let output = collect_stdin(b"plain\nlines\n", &[]);
-    assert_eq!(util::records(&output.stdout), [json!({"message": "plain"}), json!({"message": "lines"})]);
+    assert_eq!(
+        util::records(&output.stdout),
+        [json!({"message": "plain"}), json!({"message": "lines"})]
+    );
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.matches("not nginx combined").count(), 1, "{stderr}");
     let output = collect_stdin(util::line(1).as_bytes(), &[]);
@@ -133,11 +179,17 @@ fn the_format_is_found_by_itself_and_said_once() {
 #[test]
 fn filters_and_other_formats_work_on_the_command_line() {
     let lines: String = (1..=100).map(util::line).collect();
-    let drop = ["--drop", "path contains \"n=1\" or body_bytes_sent >= 50", "--keep", "status == 200"];
+    let drop = [
+        "--drop",
+        "path contains \"n=1\" or body_bytes_sent >= 50",
+        "--keep",
+        "status == 200",
+    ];
     let records = util::records(&collect_stdin(lines.as_bytes(), &drop).stdout);
     let numbers: Vec<u64> = records.iter().map(util::number).collect();
-    let expected: Vec<u64> =
-        (1..50).filter(|number| !number.to_string().starts_with('1')).collect();
+    let expected: Vec<u64> = (1..50)
+        .filter(|number| !number.to_string().starts_with('1'))
+        .collect();
     assert_eq!(numbers, expected);
     let format = ["--format", "$remote_addr|$request_time|$request"];
     let out = collect_stdin(b"::1|0.25|GET / HTTP/1.0\nx\n", &format).stdout;
@@ -154,24 +206,48 @@ fn a_reader_that_leaves_ends_ves_quietly() {
     let lines: String = (1..=50_000).map(util::line).collect();
     fs::write(bench.path("logs/a.log"), lines).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_ves"));
-    command.args(["collect", "--format", "nginx", "--watch"]).arg(bench.path("logs/a.log"));
+    command
+        .args(["collect", "--format", "nginx", "--watch"])
+        .arg(bench.path("logs/a.log"));
     command.arg("--state-dir").arg(bench.path("state"));
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut first = String::new();
     let mut reader = BufReader::new(child.stdout.take().unwrap());
     reader.read_line(&mut first).unwrap();
     drop(reader);
     let mut stderr = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{stderr}");
     assert_eq!(stderr, "");
     assert!(first.starts_with("{\"remote_addr\":\"10.0.0.1\""));
     // What was not written was not acknowledged: another run ships the rest, at the latest from
     // where the pipe was full.
     let mut command = Command::new(env!("CARGO_BIN_EXE_ves"));
-    command.args(["collect", "--once", "--watch"]).arg(bench.path("logs/a.log"));
-    let output = command.arg("--state-dir").arg(bench.path("state")).output().unwrap();
-    let rest: Vec<u64> = util::records(&output.stdout).iter().map(util::number).collect();
+    command
+        .args(["collect", "--once", "--watch"])
+        .arg(bench.path("logs/a.log"));
+    let output = command
+        .arg("--state-dir")
+        .arg(bench.path("state"))
+        .output()
+        .unwrap();
+    let rest: Vec<u64> = util::records(&output.stdout)
+        .iter()
+        .map(util::number)
+        .collect();
     assert_eq!(rest.last(), Some(&50_000));
-    assert!(rest.len() as u64 == 50_000 - rest[0] + 1 && rest[0] < 20_000, "from {}", rest[0]);
+    assert!(
+        rest.len() as u64 == 50_000 - rest[0] + 1 && rest[0] < 20_000,
+        "from {}",
+        rest[0]
+    );
 }

@@ -83,7 +83,9 @@ fn from_end_skips_only_what_was_there_at_the_first_start() {
     let mut writer = Writer::new(bench.path("logs/a.log"));
     writer.write(100);
     let ves = bench.collect("*.log", &["--from", "end"]);
-    wait_until("the first checkpoint", || bench.path("state/checkpoint.json").exists());
+    wait_until("the first checkpoint", || {
+        bench.path("state/checkpoint.json").exists()
+    });
     writer.write(50);
     wait_until("the new lines", || bench.numbers().len() == 50);
     assert!(ves.terminate().success());
@@ -134,7 +136,9 @@ fn a_copy_made_before_a_truncation_while_stopped_is_read_on() {
 fn a_second_process_with_the_same_state_is_refused() {
     let bench = Bench::new();
     let ves = bench.collect("*.log", &[]);
-    wait_until("the first checkpoint", || bench.path("state/checkpoint.json").exists());
+    wait_until("the first checkpoint", || {
+        bench.path("state/checkpoint.json").exists()
+    });
     let status = bench.collect("*.log", &[]).wait();
     assert_eq!(status.code(), Some(2));
     let holder = format!("in use by process {}", ves.pid());

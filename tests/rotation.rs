@@ -12,7 +12,9 @@ use std::time::Duration;
 use util::{Bench, Ves, Writer, assert_each_once, line, wait_until};
 
 fn wait_for(bench: &Bench, count: u64) {
-    wait_until(&format!("{count} records"), || bench.records().len() as u64 >= count);
+    wait_until(&format!("{count} records"), || {
+        bench.records().len() as u64 >= count
+    });
 }
 
 #[test]
@@ -26,7 +28,9 @@ fn files_that_appear_later_are_followed_in_new_folders_too() {
     fs::write(bench.path("logs/new/deep/b.log"), line(2)).unwrap();
     fs::write(bench.path("logs/new/deep/b.txt"), line(99)).unwrap();
     wait_for(&bench, 2);
-    util::append(&bench.path("logs/new/deep/b.log")).write_all(line(3).as_bytes()).unwrap();
+    util::append(&bench.path("logs/new/deep/b.log"))
+        .write_all(line(3).as_bytes())
+        .unwrap();
     wait_for(&bench, 3);
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), 3);
@@ -48,6 +52,7 @@ fn the_old_file_is_read_on_while_its_writer_keeps_it() {
     let bench = Bench::new();
     let mut writer = Writer::new(bench.path("logs/a.log"));
     let ves = bench.collect("a.log", &[]);
+    wait_until("the start", || bench.path("state/checkpoint.json").exists());
     writer.write(100);
     writer.rename(&bench.path("logs/a.log.1"));
     let mut new = util::append(&bench.path("logs/a.log"));
@@ -125,7 +130,9 @@ fn a_link_is_followed_to_where_it_leads_and_to_where_it_is_moved() {
     symlink(bench.path("two"), bench.path("logs/next")).unwrap();
     fs::rename(bench.path("logs/next"), bench.path("logs/a.log")).unwrap();
     wait_for(&bench, 2);
-    util::append(&bench.path("two")).write_all(line(3).as_bytes()).unwrap();
+    util::append(&bench.path("two"))
+        .write_all(line(3).as_bytes())
+        .unwrap();
     wait_for(&bench, 3);
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), 3);
@@ -141,7 +148,14 @@ fn an_unreadable_file_is_reported_once_and_read_when_it_can_be() {
     let stderr = bench.path("stderr");
     let watch = bench.path("logs/*.log");
     let ship = format!("file://{}", bench.out().display());
-    let args = ["collect", "--watch", watch.to_str().unwrap(), "--ship", &ship, "--no-state"];
+    let args = [
+        "collect",
+        "--watch",
+        watch.to_str().unwrap(),
+        "--ship",
+        &ship,
+        "--no-state",
+    ];
     // Permissions do not bind root: run as somebody whom they do.
     let ves = if rustix::process::geteuid().is_root() {
         for path in ["", "logs", "logs/a.log", "logs/secret.log"] {
@@ -151,7 +165,10 @@ fn an_unreadable_file_is_reported_once_and_read_when_it_can_be() {
         let program = bench.path("ves");
         fs::copy(env!("CARGO_BIN_EXE_ves"), &program).unwrap();
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(args);
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(program)
+            .args(args);
         Ves::start_command(command, &stderr)
     } else {
         Ves::start(&args, &stderr)
@@ -160,10 +177,17 @@ fn an_unreadable_file_is_reported_once_and_read_when_it_can_be() {
     wait_until("the warning", || bench.stderr().contains("secret.log"));
     // Several rounds of trying again.
     std::thread::sleep(Duration::from_millis(3500));
-    assert_eq!(bench.stderr().matches("cannot open").count(), 1, "{}", bench.stderr());
+    assert_eq!(
+        bench.stderr().matches("cannot open").count(),
+        1,
+        "{}",
+        bench.stderr()
+    );
     fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
     wait_for(&bench, 2);
-    wait_until("the all-clear", || bench.stderr().contains("can be read now"));
+    wait_until("the all-clear", || {
+        bench.stderr().contains("can be read now")
+    });
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), 2);
 }
@@ -183,18 +207,32 @@ fn once_reads_many_files_to_their_ends() {
 fn a_line_without_an_end_is_shipped_when_its_time_is_over_and_so_is_its_rest() {
     let bench = Bench::new();
     let mut file = util::append(&bench.path("logs/a.log"));
-    let ves = bench.collect("a.log", &["--format", "raw", "--partial-line-timeout", "300ms"]);
+    let ves = bench.collect(
+        "a.log",
+        &["--format", "raw", "--partial-line-timeout", "300ms"],
+    );
     file.write_all(b"whole\nbegun").unwrap();
     wait_for(&bench, 2);
     file.write_all(b" and ended\nnext\n").unwrap();
     wait_for(&bench, 4);
     assert!(ves.terminate().success());
     let shown = |record: &serde_json::Value| {
-        (record["message"].as_str().unwrap().to_owned(), record["partial"] == true)
+        (
+            record["message"].as_str().unwrap().to_owned(),
+            record["partial"] == true,
+        )
     };
-    let expected = [("whole", false), ("begun", true), (" and ended", true), ("next", false)];
+    let expected = [
+        ("whole", false),
+        ("begun", true),
+        (" and ended", true),
+        ("next", false),
+    ];
     let expected = expected.map(|(message, partial)| (message.to_owned(), partial));
-    assert_eq!(bench.records().iter().map(shown).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        bench.records().iter().map(shown).collect::<Vec<_>>(),
+        expected
+    );
 }
 
 #[test]
@@ -203,10 +241,21 @@ fn the_sink_itself_is_not_collected() {
     fs::write(bench.path("logs/a.log"), line(1)).unwrap();
     let ship = format!("file://{}", bench.path("logs/out.log").display());
     let watch = bench.path("logs/*.log");
-    let args = ["collect", "--watch", watch.to_str().unwrap(), "--ship", &ship, "--no-state"];
+    let args = [
+        "collect",
+        "--watch",
+        watch.to_str().unwrap(),
+        "--ship",
+        &ship,
+        "--no-state",
+    ];
     let ves = Ves::start(&args, &bench.path("stderr"));
-    wait_until("the warning", || bench.stderr().contains("is the sink itself"));
-    wait_until("the record", || fs::read(bench.path("logs/out.log")).is_ok_and(|o| !o.is_empty()));
+    wait_until("the warning", || {
+        bench.stderr().contains("is the sink itself")
+    });
+    wait_until("the record", || {
+        fs::read(bench.path("logs/out.log")).is_ok_and(|o| !o.is_empty())
+    });
     std::thread::sleep(Duration::from_millis(500));
     assert!(ves.terminate().success());
     let out = fs::read(bench.path("logs/out.log")).unwrap();

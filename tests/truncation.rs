@@ -40,8 +40,14 @@ fn nothing_false_is_shipped_while_a_file_is_truncated_under_the_reader() {
     let unique: HashSet<u64> = numbers.iter().copied().collect();
     assert_eq!(unique.len(), numbers.len(), "a line was shipped twice");
     assert!(numbers.is_sorted(), "the order of the file was not kept");
-    assert!((unique.len() as u64) < written, "no truncation met the reader: this shows nothing");
-    assert!(bench.stderr().contains("were read: these are lost"), "lost bytes were not reported");
+    assert!(
+        (unique.len() as u64) < written,
+        "no truncation met the reader: this shows nothing"
+    );
+    assert!(
+        bench.stderr().contains("were read: these are lost"),
+        "lost bytes were not reported"
+    );
 }
 
 #[test]
@@ -51,11 +57,15 @@ fn copytruncate_loses_nothing_that_was_there_long_enough() {
     let ves = bench.collect("a.log", &[]);
     for round in 0..20 {
         writer.write(500);
-        wait_until("all lines", || bench.numbers().len() as u64 == writer.written);
+        wait_until("all lines", || {
+            bench.numbers().len() as u64 == writer.written
+        });
         writer.copy_and_truncate(&bench.path(&format!("logs/a.log.{round}")));
     }
     writer.write(10);
-    wait_until("all lines", || bench.numbers().len() as u64 == writer.written);
+    wait_until("all lines", || {
+        bench.numbers().len() as u64 == writer.written
+    });
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), writer.written);
     assert!(!bench.stderr().contains("lost"), "{}", bench.stderr());

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-pub mod reference;
+pub(crate) mod reference;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,15 +15,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long anything may take before a test gives up on it. Generous: machines are shared.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `is_so`, looking every few milliseconds.
-pub fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
     assert!(becomes_so(PATIENCE, is_so), "waited in vain: {what}");
 }
 
 /// Whether `is_so` within `patience`.
-pub fn becomes_so(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+pub(crate) fn becomes_so(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + patience;
     while !is_so() {
         if Instant::now() > until {
@@ -35,100 +35,122 @@ pub fn becomes_so(patience: Duration, mut is_so: impl FnMut() -> bool) -> bool {
 }
 
 /// A folder for one test with the usual names in it, removed at the end.
-pub struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
 }
 
 impl Bench {
-    pub fn new() -> Bench {
-        let bench = Bench { dir: tempfile::tempdir().unwrap() };
+    pub(crate) fn new() -> Bench {
+        let bench = Bench {
+            dir: tempfile::tempdir().unwrap(),
+        };
         std::fs::create_dir(bench.path("logs")).unwrap();
         bench
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The sink file.
-    pub fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.path("out.ndjson")
     }
 
     /// `ves collect` of `pattern` below `logs`, into the sink file, with a checkpoint.
-    pub fn collect(&self, pattern: &str, more: &[&str]) -> Ves {
+    pub(crate) fn collect(&self, pattern: &str, more: &[&str]) -> Ves {
         let watch = self.path("logs").join(pattern);
         let ship = format!("file://{}", self.out().display());
         let state = self.path("state");
-        let mut args = vec!["collect", "--watch", watch.to_str().unwrap(), "--ship", &ship];
+        let mut args = vec![
+            "collect",
+            "--watch",
+            watch.to_str().unwrap(),
+            "--ship",
+            &ship,
+        ];
         args.extend(["--state-dir", state.to_str().unwrap()]);
         args.extend(more);
         Ves::start(&args, &self.path("stderr"))
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(self.path("stderr")).unwrap_or_default()
     }
 
     /// The records in the sink; the last one may still be written.
-    pub fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         records(&std::fs::read(self.out()).unwrap_or_default())
     }
 
     /// The numbers of the records in the sink, in order.
-    pub fn numbers(&self) -> Vec<u64> {
+    pub(crate) fn numbers(&self) -> Vec<u64> {
         self.records().iter().map(number).collect()
     }
 }
 
 /// Reads NDJSON up to the last newline.
-pub fn records(bytes: &[u8]) -> Vec<Value> {
-    let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+pub(crate) fn records(bytes: &[u8]) -> Vec<Value> {
+    let end = bytes
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |at| at + 1);
     let lines = bytes[..end].split_inclusive(|&byte| byte == b'\n');
-    lines.map(|line| serde_json::from_slice(line).expect("every line is JSON")).collect()
+    lines
+        .map(|line| serde_json::from_slice(line).expect("every line is JSON"))
+        .collect()
 }
 
 /// `ves` as a process; killed when dropped.
-pub struct Ves {
+pub(crate) struct Ves {
     child: Child,
 }
 
 impl Ves {
     /// Starts it; its standard error is appended to `stderr`.
-    pub fn start(args: &[&str], stderr: &Path) -> Ves {
+    pub(crate) fn start(args: &[&str], stderr: &Path) -> Ves {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ves"));
         command.args(args);
         Ves::start_command(command, stderr)
     }
 
-    pub fn start_command(mut command: Command, stderr: &Path) -> Ves {
-        let stderr = OpenOptions::new().create(true).append(true).open(stderr).unwrap();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
-        Ves { child: command.spawn().unwrap() }
+    pub(crate) fn start_command(mut command: Command, stderr: &Path) -> Ves {
+        let stderr = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(stderr)
+            .unwrap();
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        Ves {
+            child: command.spawn().unwrap(),
+        }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM, then its end.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub(crate) fn terminate(mut self) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.wait()
     }
 
     /// Its end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the end of ves", || {
             status = self.child.try_wait().unwrap();
@@ -146,7 +168,7 @@ impl Drop for Ves {
 }
 
 /// A combined line that holds `number`.
-pub fn line(number: u64) -> String {
+pub(crate) fn line(number: u64) -> String {
     format!(
         "10.0.0.{} - - [24/Nov/2026:00:00:{:02} +0000] \"GET /item?n={number} HTTP/1.1\" 200 {} \
          \"https://example.com/{number}\" \"agent {number}\"\n",
@@ -157,8 +179,10 @@ pub fn line(number: u64) -> String {
 }
 
 /// The number of a record made of [`line`], which must be whole.
-pub fn number(record: &Value) -> u64 {
-    let path = record["path"].as_str().unwrap_or_else(|| panic!("no path in {record}"));
+pub(crate) fn number(record: &Value) -> u64 {
+    let path = record["path"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no path in {record}"));
     let number: u64 = path.strip_prefix("/item?n=").unwrap().parse().unwrap();
     let expected = reference::combined(line(number).trim_end().as_bytes()).unwrap();
     for (key, value) in &expected {
@@ -168,19 +192,23 @@ pub fn number(record: &Value) -> u64 {
 }
 
 /// Appends lines with consecutive numbers, one write each, to a file that can be rotated.
-pub struct Writer {
+pub(crate) struct Writer {
     file: File,
     path: PathBuf,
     /// Lines written so far: the last number.
-    pub written: u64,
+    pub(crate) written: u64,
 }
 
 impl Writer {
-    pub fn new(path: PathBuf) -> Writer {
-        Writer { file: append(&path), path, written: 0 }
+    pub(crate) fn new(path: PathBuf) -> Writer {
+        Writer {
+            file: append(&path),
+            path,
+            written: 0,
+        }
     }
 
-    pub fn write(&mut self, count: u64) {
+    pub(crate) fn write(&mut self, count: u64) {
         for _ in 0..count {
             self.written += 1;
             self.file.write_all(line(self.written).as_bytes()).unwrap();
@@ -188,32 +216,41 @@ impl Writer {
     }
 
     /// Renames the file; the writer keeps the old descriptor until [`Writer::reopen`].
-    pub fn rename(&self, to: &Path) {
+    pub(crate) fn rename(&self, to: &Path) {
         std::fs::rename(&self.path, to).unwrap();
     }
 
-    pub fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.file = append(&self.path);
     }
 
     /// Copies the file, then cuts it to nothing.
-    pub fn copy_and_truncate(&self, to: &Path) {
+    pub(crate) fn copy_and_truncate(&self, to: &Path) {
         std::fs::copy(&self.path, to).unwrap();
         self.file.set_len(0).unwrap();
     }
 }
 
-pub fn append(path: &Path) -> File {
-    OpenOptions::new().create(true).append(true).open(path).unwrap()
+pub(crate) fn append(path: &Path) -> File {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap()
 }
 
 /// Asserts that `numbers` are 1 to `count`, each once, in whatever order.
-pub fn assert_each_once(numbers: &[u64], count: u64) {
+pub(crate) fn assert_each_once(numbers: &[u64], count: u64) {
     let mut sorted = numbers.to_vec();
     sorted.sort_unstable();
-    let twice: Vec<u64> = sorted.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect();
-    let missing: Vec<u64> =
-        (1..=count).filter(|number| sorted.binary_search(number).is_err()).collect();
+    let twice: Vec<u64> = sorted
+        .windows(2)
+        .filter(|two| two[0] == two[1])
+        .map(|two| two[0])
+        .collect();
+    let missing: Vec<u64> = (1..=count)
+        .filter(|number| sorted.binary_search(number).is_err())
+        .collect();
     assert!(
         twice.is_empty() && missing.is_empty() && sorted.len() as u64 == count,
         "of {count}: {} twice from {:?}, {} missing from {:?}",

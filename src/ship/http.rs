@@ -6,6 +6,7 @@
 //! `NO_PROXY` does not take the host out.
 
 mod answer;
+pub(crate) use answer::redacted;
 mod resolve;
 mod tls;
 

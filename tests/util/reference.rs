@@ -8,7 +8,9 @@ fn text(bytes: &[u8]) -> Value {
 
 /// Takes everything before `separator` off the front of `rest`.
 fn take<'a>(rest: &mut &'a [u8], separator: &[u8]) -> Option<&'a [u8]> {
-    let at = rest.windows(separator.len()).position(|window| window == separator)?;
+    let at = rest
+        .windows(separator.len())
+        .position(|window| window == separator)?;
     let (field, after) = rest.split_at(at);
     *rest = &after[separator.len()..];
     Some(field)
@@ -36,7 +38,7 @@ fn integer(bytes: &[u8]) -> Option<Value> {
 }
 
 /// The fields of a combined line without its newline; `None` where it is not one.
-pub fn combined(line: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn combined(line: &[u8]) -> Option<Map<String, Value>> {
     let mut rest = line.strip_suffix(b"\r").unwrap_or(line);
     let mut record = Map::new();
     record.insert("remote_addr".into(), text(take(&mut rest, b" - ")?));
@@ -45,9 +47,9 @@ pub fn combined(line: &[u8]) -> Option<Map<String, Value>> {
     let request = take_quoted(&mut rest, b"\" ")?;
     let first = request.iter().position(|&byte| byte == b' ');
     let last = request.iter().rposition(|&byte| byte == b' ');
-    let shape = first.zip(last).filter(|&(first, last)| {
-        first > 0 && last > first + 1 && last + 1 < request.len()
-    });
+    let shape = first
+        .zip(last)
+        .filter(|&(first, last)| first > 0 && last > first + 1 && last + 1 < request.len());
     let (method, path, protocol) = match shape {
         Some((first, last)) => (
             text(&request[..first]),
@@ -64,13 +66,19 @@ pub fn combined(line: &[u8]) -> Option<Map<String, Value>> {
     }
     record.insert("status".into(), integer(take(&mut rest, b" ")?)?);
     record.insert("body_bytes_sent".into(), integer(take(&mut rest, b" \"")?)?);
-    record.insert("http_referer".into(), text(take_quoted(&mut rest, b"\" \"")?));
-    record.insert("http_user_agent".into(), text(take_quoted(&mut rest, b"\"")?));
+    record.insert(
+        "http_referer".into(),
+        text(take_quoted(&mut rest, b"\" \"")?),
+    );
+    record.insert(
+        "http_user_agent".into(),
+        text(take_quoted(&mut rest, b"\"")?),
+    );
     rest.is_empty().then_some(record)
 }
 
 /// The record of any line: its fields, or the whole with `parse_error` (true for whatever reason).
-pub fn record(line: &[u8]) -> Map<String, Value> {
+pub(crate) fn record(line: &[u8]) -> Map<String, Value> {
     combined(line).unwrap_or_else(|| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let mut record = Map::new();

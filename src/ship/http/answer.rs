@@ -16,7 +16,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The URL without what may be secret: user, password, query and fragment. Works on text that is
 /// no valid URL, too.
-pub(super) fn redacted(url: &str) -> String {
+pub(crate) fn redacted(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let (scheme, rest) = url[..end].split_once("://").unwrap_or(("", &url[..end]));
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

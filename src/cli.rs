@@ -1,0 +1,230 @@
+//! The command line as it is typed. What the values mean is decided in `config`, where those of a
+//! configuration file are: a flag and the key of its name are the same setting.
+
+mod check;
+mod collect;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::error::Result;
+
+/// A small, fast and trustworthy log collector: tail, parse, filter, enrich, batch, ship.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ves",
+    version,
+    max_term_width = 100,
+    subcommand_required = true
+)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Collect(Box<CollectArgs>),
+    Check(CheckArgs),
+}
+
+/// Follow files and ship their lines as records
+///
+/// Follows log files through rotation and truncation, takes their lines apart, drops what the
+/// filter names, adds fields, and ships records as JSON, one a line. Runs until it is told to end
+/// (SIGINT, SIGTERM) and goes on from there at the next start.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+struct CollectArgs {
+    /// Files to follow: a path or a glob with * ? [a-z] {a,b} and **; `-` is standard input
+    ///
+    /// Files that appear later are followed, too. Quote the glob, or the shell expands it once.
+    /// Repeatable. Key: watch_path.
+    #[arg(
+        long,
+        visible_alias = "watch-path",
+        value_name = "GLOB",
+        help_heading = "Source"
+    )]
+    watch: Vec<String>,
+
+    /// Files to leave alone although a --watch glob matches them
+    ///
+    /// For copies and archives beside the logs. Repeatable.
+    #[arg(long, value_name = "GLOB", help_heading = "Source")]
+    exclude: Vec<String>,
+
+    /// Where to start in files that are there at the first start: start | end [default: start]
+    ///
+    /// `end` skips what was written before. Files that appear later, and files known from an
+    /// earlier run, are not skipped.
+    #[arg(long, value_name = "WHERE", help_heading = "Source")]
+    from: Option<String>,
+
+    /// Ship all that is there, then exit
+    ///
+    /// For backlogs and batch jobs.
+    #[arg(long, help_heading = "Source")]
+    once: bool,
+
+    /// Longest line that is shipped whole [default: 1MiB]
+    ///
+    /// The rest of a longer line is cut off and the record flagged with "truncated": true.
+    #[arg(long, value_name = "SIZE", help_heading = "Source")]
+    line_bytes_max: Option<String>,
+
+    /// How long a last line may lack its newline [default: 5s]
+    ///
+    /// Then it is shipped as it is, flagged with "partial": true.
+    #[arg(long, value_name = "TIME", help_heading = "Source")]
+    partial_line_timeout: Option<String>,
+
+    /// How lines are taken apart: auto | nginx | raw | a log_format string [default: auto]
+    ///
+    /// `nginx` is nginx's predefined format `combined`. A log_format string is nginx's own, with
+    /// $variables. `raw` leaves lines whole, as {"message": line}. `auto` decides per file by its
+    /// first lines: nginx where they are that, else raw.
+    #[arg(long, value_name = "FORMAT", help_heading = "Parse and filter")]
+    format: Option<String>,
+
+    /// What becomes of a line that is not of the format: keep | drop [default: keep]
+    ///
+    /// Kept, it is shipped as {"message": line, "parse_error": reason}. Both are counted.
+    #[arg(long, value_name = "WHAT", help_heading = "Parse and filter")]
+    on_parse_error: Option<String>,
+
+    /// Drop lines for which this is true, such as 'path == "/healthz"'
+    ///
+    /// Compares fields with == != < <= > >= in contains starts_with ends_with =~ !~, joined by
+    /// and, or, not and parentheses. Repeatable: one that is true is enough.
+    #[arg(long, value_name = "EXPR", help_heading = "Parse and filter")]
+    drop: Vec<String>,
+
+    /// Keep only lines for which this is true, such as 'status >= 400'
+    ///
+    /// Repeatable: one that is true is enough. --drop comes on top.
+    #[arg(long, value_name = "EXPR", help_heading = "Parse and filter")]
+    keep: Vec<String>,
+
+    /// Add a field to each record: KEY=VALUE, or host, or file
+    ///
+    /// `host` is this host's name, `file` the path of the file that the line came from. Repeatable.
+    #[arg(long, value_name = "FIELD", help_heading = "Parse and filter")]
+    add: Vec<String>,
+
+    /// Where records go: stdout: | null: | file:///path | http(s)://... [default: stdout:]
+    ///
+    /// A file is appended to and belongs to this job: a restart cuts off what was not acknowledged.
+    /// HTTP is one POST of NDJSON per batch, repeated until it is answered with 2xx. Key: ship_url.
+    #[arg(
+        long,
+        visible_alias = "ship-url",
+        value_name = "URL",
+        help_heading = "Sink"
+    )]
+    ship: Option<String>,
+
+    /// Compress HTTP bodies: none | zstd | zstd:LEVEL [default: none]
+    #[arg(long, value_name = "HOW", help_heading = "Sink")]
+    compression: Option<String>,
+
+    /// Add a header to each HTTP request
+    ///
+    /// Such as 'Authorization: Bearer ...'. Others on this host can see it in the list of
+    /// processes: a configuration file hides it. Repeatable.
+    #[arg(long, value_name = "NAME: VALUE", help_heading = "Sink")]
+    header: Vec<String>,
+
+    /// Longest time for one HTTP request [default: 10s]
+    #[arg(long, value_name = "TIME", help_heading = "Sink")]
+    request_timeout: Option<String>,
+
+    /// Trust these certificate authorities (PEM) instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "Sink")]
+    ca_file: Option<String>,
+
+    /// Most records in a batch [default: 1000]
+    #[arg(long, value_name = "COUNT", help_heading = "Batching")]
+    batch_size: Option<String>,
+
+    /// Longest time that lines wait for more while the sink is busy [default: 5ms]
+    ///
+    /// A line that comes while nothing else is going on is shipped at once.
+    #[arg(long, value_name = "TIME", help_heading = "Batching")]
+    flush_interval: Option<String>,
+
+    /// Transform threads [default: one per core, 16 at most]
+    #[arg(long, value_name = "COUNT", help_heading = "Batching")]
+    workers: Option<String>,
+
+    /// Folder for the checkpoint [default: below /var/lib/ves or ~/.local/state/ves]
+    ///
+    /// What was delivered is remembered there. The default is a folder per job (what is read and
+    /// where it goes).
+    #[arg(long, value_name = "DIR", help_heading = "State")]
+    state_dir: Option<String>,
+
+    /// Remember nothing: every start is a first one
+    #[arg(long, help_heading = "State", conflicts_with = "state_dir")]
+    no_state: bool,
+
+    /// Longest time for an orderly end [default: 5s]
+    ///
+    /// What the sink has not taken by then is not acknowledged and is read again at the next start.
+    #[arg(long, value_name = "TIME", help_heading = "State")]
+    shutdown_timeout: Option<String>,
+
+    /// Print live figures to standard error every second, and a summary at the end
+    #[arg(long, help_heading = "Output")]
+    stats: bool,
+
+    /// Read settings from a TOML or YAML file; flags override them
+    ///
+    /// Keys are the names of the flags with _ for -.
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    config: Option<PathBuf>,
+
+    /// Check the settings, print all of them, and exit
+    #[arg(long, help_heading = "Configuration")]
+    dry_run: bool,
+}
+
+/// Check a configuration file without running it
+///
+/// Prints every setting, defaults included, or everything that is wrong with the file.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The configuration: TOML or YAML
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Follow nginx's logs to the terminal, errors only:
+    ves collect --watch '/var/log/nginx/*.log' --keep 'status >= 400'
+
+  Into a file, without health checks, with this host's name:
+    ves collect --watch '/var/log/nginx/*.log' --drop 'path == \"/healthz\"' --add host \\
+        --ship file:///var/spool/ves/nginx.ndjson
+
+  To an HTTP endpoint, compressed:
+    ves collect --config /etc/ves.toml --ship https://logs.example.com/ingest --compression zstd
+
+  A backlog through a pipe:
+    zcat access.log.2.gz | ves collect --watch - --format nginx
+
+Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration.";
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever ends the subcommand.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Collect(args) => collect::run(*args),
+        Command::Check(args) => check::run(&args),
+    }
+}

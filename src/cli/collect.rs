@@ -1,0 +1,77 @@
+//! `ves collect`.
+
+use super::CollectArgs;
+use crate::config::Settings;
+use crate::error::Result;
+use crate::pipeline;
+
+/// Resolves the settings of file and flags and runs the pipeline with them.
+pub(super) fn run(args: CollectArgs) -> Result<()> {
+    let mut settings = match &args.config {
+        Some(path) => Settings::read(path)?,
+        None => Settings::default(),
+    };
+    let is_dry_run = args.dry_run;
+    settings.override_with(flags(args));
+    let config = settings.resolve()?;
+    if is_dry_run {
+        print!("{}", config.to_toml());
+        return Ok(());
+    }
+    pipeline::run(config)
+}
+
+/// The settings of the flags that were given.
+fn flags(args: CollectArgs) -> Settings {
+    let mut settings = Settings::default();
+    for (key, flag, values) in [
+        ("watch_path", "watch", args.watch),
+        ("exclude", "exclude", args.exclude),
+        ("drop", "drop", args.drop),
+        ("keep", "keep", args.keep),
+        ("add", "add", args.add),
+        ("header", "header", args.header),
+    ] {
+        if !values.is_empty() {
+            settings.set_flags(key, flag, values);
+        }
+    }
+    for (key, flag, value) in [
+        ("format", "format", args.format),
+        ("on_parse_error", "on-parse-error", args.on_parse_error),
+        ("ship_url", "ship", args.ship),
+        ("compression", "compression", args.compression),
+        ("request_timeout", "request-timeout", args.request_timeout),
+        ("ca_file", "ca-file", args.ca_file),
+        ("batch_size", "batch-size", args.batch_size),
+        ("flush_interval", "flush-interval", args.flush_interval),
+        ("line_bytes_max", "line-bytes-max", args.line_bytes_max),
+        (
+            "partial_line_timeout",
+            "partial-line-timeout",
+            args.partial_line_timeout,
+        ),
+        ("from", "from", args.from),
+        ("state_dir", "state-dir", args.state_dir),
+        ("workers", "workers", args.workers),
+        (
+            "shutdown_timeout",
+            "shutdown-timeout",
+            args.shutdown_timeout,
+        ),
+    ] {
+        if let Some(value) = value {
+            settings.set_flag(key, flag, value);
+        }
+    }
+    for (key, flag, is_set) in [
+        ("once", "once", args.once),
+        ("no_state", "no-state", args.no_state),
+        ("stats", "stats", args.stats),
+    ] {
+        if is_set {
+            settings.set_switch(key, flag);
+        }
+    }
+    settings
+}
