@@ -2,6 +2,7 @@
 //! written anew with `UPDATE_GOLDEN=1` and checked against the reference parser in any case.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "util/kit.rs"]
 mod util;
 
 use std::fs::{self, File};

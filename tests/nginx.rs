@@ -2,6 +2,7 @@
 //! every request that nginx logged is in the output once, field by field.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "util/kit.rs"]
 mod util;
 
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
 //! Following files through everything that happens to them while VES runs.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "util/kit.rs"]
 mod util;
 
 use std::fs::{self, Permissions};

@@ -1,6 +1,7 @@
 //! Files that are truncated under the reader: the process lives, and nothing false is shipped.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "util/kit.rs"]
 mod util;
 
 use std::collections::HashSet;

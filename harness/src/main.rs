@@ -1,3 +1,23 @@
 //! `ves-harness`: makes load for log collectors and measures them.
 
-fn main() {}
+mod cli;
+mod generate;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Generate(args) => generate::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ves-harness: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -68,9 +68,9 @@ impl Checker<'_> {
     fn null(&self) -> Result<Condition, ExpressionError> {
         match self.comparison.operator {
             Operator::Equal | Operator::NotEqual => Ok(Condition::Null),
-            operator => Err(self.operator_error(format!(
+            _ => Err(self.operator_error(format!(
                 "`{}` does not go with null; use `==` or `!=`",
-                operator.symbol()
+                self.symbol()
             ))),
         }
     }
@@ -114,8 +114,8 @@ impl Checker<'_> {
                     .map(|item| self.integer_value(item));
                 Ok(Condition::integer_in(integers.collect::<Result<_, _>>()?))
             }
-            operator => {
-                let (field, symbol) = (self.field(), operator.symbol());
+            _ => {
+                let (field, symbol) = (self.field(), self.symbol());
                 Err(self.operator_error(format!(
                     "`{symbol}` is for text, and field `{field}` is an integer; \
                      use one of == != < <= > >= in"
@@ -129,7 +129,7 @@ impl Checker<'_> {
         match &self.comparison.operand {
             Operand::One(literal) => Ok(literal),
             Operand::List { span, .. } => {
-                let symbol = self.comparison.operator.symbol();
+                let symbol = self.symbol();
                 let message = format!("`{symbol}` takes one value; use `in` for a list");
                 Err(ExpressionError::new(message, span.clone()))
             }
@@ -178,7 +178,7 @@ impl Checker<'_> {
         let compiled = match &literal.value {
             Value::Pattern(pattern) => Condition::matching(pattern),
             _ => {
-                let symbol = self.comparison.operator.symbol();
+                let symbol = self.symbol();
                 let source = self.source(literal);
                 let message =
                     format!("`{symbol}` takes a regular expression in quotes: \"{source}\"");
@@ -189,6 +189,13 @@ impl Checker<'_> {
             let message = format!("bad regular expression: {}", reason(&error));
             ExpressionError::new(message, literal.span.clone())
         })
+    }
+
+    /// The operator as the user wrote it: it is the flipped one where the literal is on the left.
+    fn symbol(&self) -> &str {
+        self.text
+            .get(self.comparison.operator_span.clone())
+            .unwrap_or_default()
     }
 
     fn field(&self) -> String {

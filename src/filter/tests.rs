@@ -442,6 +442,10 @@ fn many_terms_need_no_depth() {
         &format!("{} status == 404", "not ".repeat(100_000)),
         &line
     ));
+    assert!(matches_on(
+        &vec!["(status == 404)"; 1000].join(" and "),
+        &line
+    ));
     let nested = |depth| format!("{}status == 404{}", "!(".repeat(depth), ")".repeat(depth));
     assert!(matches_on(&nested(parser::NESTING_MAX), &line));
     assert!(Expression::parse(&nested(parser::NESTING_MAX + 1), &line.schema).is_err());

@@ -376,12 +376,15 @@ fn parse_and_render(text: &str) {
 proptest! {
     #[test]
     fn printed_expressions_mean_what_the_naive_interpreter_says(
-        node in node(), values in values(), lacking in any::<bool>()
+        node in node(), lines in proptest::collection::vec((values(), any::<bool>()), 1..10)
     ) {
         let text = print(&node, 0);
-        let line = line_of(&values, lacking);
-        let predicate = parse(&text, &known()).bind(&line.schema);
-        prop_assert_eq!(predicate.matches(&line.fields()), interpret(&node, &values), "{}", text);
+        let expression = parse(&text, &known());
+        for (values, lacking) in lines {
+            let line = line_of(&values, lacking);
+            let matched = expression.bind(&line.schema).matches(&line.fields());
+            prop_assert_eq!(matched, interpret(&node, &values), "{} on {:?}", text, values);
+        }
     }
 
     #[test]
