@@ -27,7 +27,7 @@ use crate::report;
 use crate::ship::{self, Shipper, Stopped};
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
-use crate::stats::display::{self, LiveLine};
+use crate::stats::display::{self, Began, LiveLine};
 use crate::tail::{Dispatch, Tail, TailLinks, Work};
 use crate::transform::{Transform, transform_work};
 
@@ -45,7 +45,7 @@ const LAST_GRACE: Duration = Duration::from_millis(250);
 /// When something that the pipeline needs cannot be had at the start, and [`Error::Unfinished`]
 /// when the sink did not take everything in time.
 pub fn run(config: Config) -> Result<()> {
-    let started_at = Instant::now();
+    let began = Began::now();
     let signals = Signals::catch()?;
     let shutdown = Shutdown::new()?;
     let stats = Arc::new(Stats::new());
@@ -53,7 +53,7 @@ pub fn run(config: Config) -> Result<()> {
     supervise(&config, &signals, &shutdown, &stats, &threads)?;
     let result = threads.join(&shutdown);
     if config.stats {
-        eprint!("{}", display::summary(&stats, started_at.elapsed()));
+        eprint!("{}", display::summary(&stats, &began));
     } else {
         report_unread(&stats);
     }

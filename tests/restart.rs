@@ -70,7 +70,9 @@ fn after_sigterm_nothing_is_repeated_and_nothing_missing() {
         let ves = bench.collect("a.log", &[]);
         writer.write(700);
         let written = writer.written;
-        wait_until("lines of this round", || bench.numbers().last() > Some(&(written - 700)));
+        wait_until("lines of this round", || {
+            bench.numbers().last() > Some(&(written - 700))
+        });
         assert!(ves.terminate().success());
         writer.write(70);
     }

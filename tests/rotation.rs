@@ -145,7 +145,7 @@ fn an_unreadable_file_is_reported_once_and_read_when_it_can_be() {
     let (nobody, secret) = (65534, bench.path("logs/secret.log"));
     fs::write(bench.path("logs/a.log"), line(1)).unwrap();
     fs::write(&secret, line(2)).unwrap();
-    fs::set_permissions(&secret, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
     let stderr = bench.path("stderr");
     let watch = bench.path("logs/*.log");
     let ship = format!("file://{}", bench.out().display());

@@ -19,6 +19,9 @@ use crate::parse::{Format, LogFormat, MESSAGE, Schema};
 /// Bytes of a line that a window can always hold whole.
 const LINE_BYTES_LIMIT: u64 = 2 << 20;
 
+/// Longest time that a setting can say.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Settings {
     /// Checks everything and fills in the defaults.
     ///
@@ -200,7 +203,7 @@ impl Resolver<'_> {
             return default;
         };
         match humantime::parse_duration(text.trim()) {
-            Ok(duration) if !duration.is_zero() && duration <= Duration::from_hours(24) => duration,
+            Ok(duration) if !duration.is_zero() && duration <= DURATION_MAX => duration,
             Ok(_) => {
                 self.wrong(&node, key, "a time of more than 0 and at most 1 day");
                 default

@@ -64,8 +64,35 @@ fn live_line(lines_per_second: f64, usage: Option<Usage>, p99_us: Option<u64>) -
     format!("Throughput: {rate} logs/sec | CPU: {cpu} | Latency p99: {latency} | Memory: {memory}")
 }
 
+/// When a run began and what the process had used by then: `exec` does not set that back.
+#[derive(Debug)]
+pub(crate) struct Began {
+    at: Instant,
+    cpu: Option<Duration>,
+}
+
+impl Began {
+    /// Begins now.
+    pub(crate) fn now() -> Began {
+        Began {
+            at: Instant::now(),
+            cpu: own_cpu(),
+        }
+    }
+
+    fn cpu_since(&self) -> Option<Duration> {
+        Some(own_cpu()?.saturating_sub(self.cpu?))
+    }
+}
+
+fn own_cpu() -> Option<Duration> {
+    OwnUsage::new()
+        .and_then(|mut usage| usage.read())
+        .map(|usage| usage.cpu)
+}
+
 /// The figures of the whole run as a block of text.
-pub(crate) fn summary(stats: &Stats, elapsed: Duration) -> String {
+pub(crate) fn summary(stats: &Stats, began: &Began) -> String {
     let totals = stats.totals();
     let mut text = String::from("Summary\n");
     let mut row = |name: &str, value: String| {
@@ -101,14 +128,15 @@ pub(crate) fn summary(stats: &Stats, elapsed: Duration) -> String {
             format!("p50 {}, p99 {}, max {}", at(0.5), at(0.99), at(1.0)),
         );
     }
-    let cpu = OwnUsage::new()
-        .and_then(|mut usage| usage.read())
-        .map(|usage| usage.cpu);
+    let cpu = began.cpu_since();
     let cpu = cpu.map_or_else(
         || "-".to_owned(),
         |cpu| format!("{:.2} s CPU", cpu.as_secs_f64()),
     );
-    row("time", format!("{:.2} s, {cpu}", elapsed.as_secs_f64()));
+    row(
+        "time",
+        format!("{:.2} s, {cpu}", began.at.elapsed().as_secs_f64()),
+    );
     row(
         "memory, most",
         rss_peak_bytes().map_or_else(|| "-".to_owned(), bytes),

@@ -1,0 +1,217 @@
+//! Reading: chunks of the files that are ready, in turn, into work units.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::chunk::{Chunk, Source};
+use super::dispatch::Ended;
+use super::follow::{Followed, Look, Next};
+use super::identity::Inode;
+use super::resume::{self, Sought};
+use super::stdin::sample_parser;
+use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, POLL_INTERVAL, Tail, WINDOWS_KEPT_MAX};
+use crate::checkpoint::Message;
+use crate::enrich::Suffix;
+use crate::parse::Parser;
+
+impl Tail {
+    /// Reads everything that is there to read.
+    pub(super) fn read_ready(&mut self) -> std::result::Result<(), Ended> {
+        let mut served_at = Instant::now();
+        loop {
+            if self.links.shutdown.begun() {
+                return Ok(());
+            }
+            let seen_at = Instant::now();
+            let chunks = self.gather(seen_at);
+            if chunks.is_empty() {
+                if self.ready.is_empty() {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.links.dispatch.send(chunks, seen_at)?;
+            if served_at.elapsed() > POLL_INTERVAL {
+                // A long backlog must not hide what happens meanwhile.
+                self.take_hints();
+                self.keep_house();
+                served_at = Instant::now();
+            }
+        }
+    }
+
+    /// Cuts chunks of the files that are ready, in turn, until a work unit is full.
+    pub(super) fn gather(&mut self, now: Instant) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        let mut bytes_left = CHUNK_BYTES;
+        while chunks.len() < CHUNKS_PER_WORK_MAX && bytes_left > 0 {
+            let Some(id) = self.ready.pop_front() else {
+                break;
+            };
+            let Some(mut followed) = self.files.remove(&id) else {
+                continue;
+            };
+            followed.is_queued = false;
+            match self.read_file(&mut followed, bytes_left, now) {
+                Ok(Some(chunk)) => {
+                    bytes_left = bytes_left.saturating_sub(chunk.bytes().len() as u64);
+                    chunks.push(chunk);
+                    followed.is_queued = true;
+                    self.ready.push_back(followed.id);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let path = followed.path.clone();
+                    self.complain(&path, "read", &error);
+                    followed.drop_window();
+                }
+            }
+            self.note_state(&mut followed);
+            self.files.insert(followed.id, followed);
+        }
+        chunks
+    }
+
+    /// The next chunk of a file, after a look at it when everything known of it was read.
+    pub(super) fn read_file(
+        &mut self,
+        followed: &mut Followed,
+        bytes_wanted: u64,
+        now: Instant,
+    ) -> io::Result<Option<Chunk>> {
+        let is_torn = followed
+            .source
+            .as_ref()
+            .is_some_and(|source| source.is_torn());
+        if followed.offset >= followed.size || followed.unfinished_since.is_some() || is_torn {
+            self.look(followed, now)?;
+        }
+        let waited = |since: Instant| now.duration_since(since) >= self.partial_line_timeout;
+        let is_final = self.is_once || followed.unfinished_since.is_some_and(waited);
+        let plans = &self.plans;
+        let path = &followed.path.clone();
+        let plan_for = |parser: Parser| plans.detected(&parser, path);
+        let next = followed.next(
+            bytes_wanted,
+            self.line_bytes_max,
+            is_final,
+            now,
+            plan_for,
+            plans.fixed.as_ref(),
+        )?;
+        Ok(match next {
+            Next::Chunk(chunk) => Some(chunk),
+            Next::Done => None,
+        })
+    }
+
+    /// Looks at a file, opening it again if need be, and starts over where it was truncated.
+    pub(super) fn look(&mut self, followed: &mut Followed, now: Instant) -> io::Result<()> {
+        if followed.source.is_none() {
+            self.reopen(followed)?;
+        }
+        match followed.look(now)? {
+            Look::Whole => {}
+            Look::Identified => {
+                self.tell(Message::Identified(followed.id, followed.fingerprint));
+            }
+            Look::Truncated => {
+                self.restart(followed, now)?;
+                if followed.look(now)? == Look::Identified {
+                    self.tell(Message::Identified(followed.id, followed.fingerprint));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows a truncated file from its beginning, under a new number.
+    pub(super) fn restart(&mut self, followed: &mut Followed, now: Instant) -> io::Result<()> {
+        let Some(source) = followed.source.clone() else {
+            return Ok(());
+        };
+        let Some(file) = &source.file else {
+            return Ok(());
+        };
+        self.links
+            .stats
+            .add_unread(&followed.path, followed.unread_bytes());
+        self.tell(Message::Ended(followed.id, None));
+        let file = file.try_clone()?;
+        if let Some(watch) = &followed.watch {
+            self.watcher.unwatch_file(watch);
+        }
+        self.polled.remove(&followed.id);
+        self.unfinished.remove(&followed.id);
+        let source = self.new_source(followed.path.clone(), Some(file));
+        followed.restart(source, now);
+        self.watch(followed);
+        self.by_inode.insert(followed.inode, followed.id);
+        self.tell(Message::Opened(followed.id, followed.entry()));
+        Ok(())
+    }
+
+    /// Opens a file again that was closed after a long quiet time.
+    pub(super) fn reopen(&mut self, followed: &mut Followed) -> io::Result<()> {
+        let is_same = |path: &Path| -> io::Result<Option<File>> {
+            let file = File::open(path)?;
+            Ok((Inode::of(&file.metadata()?) == followed.inode).then_some(file))
+        };
+        let file = match is_same(&followed.path) {
+            Ok(Some(file)) => file,
+            _ => match resume::seek(&followed.entry()) {
+                Sought::Renamed(path) => match is_same(&path)? {
+                    Some(file) => file,
+                    None => return Err(io::ErrorKind::NotFound.into()),
+                },
+                _ => return Err(io::ErrorKind::NotFound.into()),
+            },
+        };
+        let suffix = Suffix::new(&self.added, &self.host, &followed.path);
+        let source = Source::new(followed.id, followed.path.clone(), Some(file), suffix);
+        followed.source = Some(Arc::new(source));
+        Ok(())
+    }
+
+    /// Keeps the lists of files that need attention later in step with a file's state.
+    pub(super) fn note_state(&mut self, followed: &mut Followed) {
+        if followed.unfinished_since.is_some() {
+            self.unfinished.insert(followed.id);
+        } else {
+            self.unfinished.remove(&followed.id);
+        }
+        if followed.has_window() && self.awake.len() >= WINDOWS_KEPT_MAX {
+            followed.drop_window();
+        }
+        if !followed.is_awake && followed.source.is_some() {
+            followed.is_awake = true;
+            self.awake.push(followed.id);
+        }
+    }
+
+    pub(super) fn read_stdin(&mut self) -> std::result::Result<(), Ended> {
+        loop {
+            let seen_at = Instant::now();
+            let Some(mut stdin) = self.stdin.take() else {
+                return Ok(());
+            };
+            let chunk = stdin.next_chunk(|sample| match &self.plans.fixed {
+                Some(plan) => plan.clone(),
+                None => self.plans.detected(&sample_parser(sample), Path::new("-")),
+            });
+            let has_more = stdin.has_more();
+            self.stdin = Some(stdin);
+            match chunk {
+                Ok(Some(chunk)) => self.links.dispatch.send(vec![chunk], seen_at)?,
+                Ok(None) => {}
+                Err(error) => self.complain(Path::new("-"), "read", &error),
+            }
+            if !has_more {
+                return Ok(());
+            }
+        }
+    }
+}

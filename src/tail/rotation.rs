@@ -1,0 +1,296 @@
+//! Arrivals and departures: which files are followed, under whatever name, from which byte on.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::discover::Found;
+use super::follow::Followed;
+use super::identity::{Fingerprint, Inode};
+use super::resume::{self, Sought};
+use super::{DESCRIPTORS_KEPT_MAX, FileId, LineState, Tail, report_trouble};
+use crate::checkpoint::{Entry, Loaded, Message};
+use crate::config;
+use crate::report;
+
+impl Tail {
+    /// Brings what is followed in step with what the patterns find.
+    pub(super) fn scan(&mut self) {
+        let begun_at = Instant::now();
+        self.is_rescan_due = false;
+        let mut scan = self.discover.scan();
+        // A watch set now misses what came since the scan: scan again where one is new.
+        let is_new_folder = scan.folders.iter().fold(false, |is_new, folder| {
+            let is_watched = self.watcher.has_folder(folder);
+            self.watcher.watch_folder(folder);
+            is_new || !is_watched
+        });
+        if is_new_folder {
+            scan = self.discover.scan();
+        }
+        self.is_folder_missing = scan.is_folder_missing;
+        let mut failing = HashSet::new();
+        for (path, error) in scan.failures {
+            self.report_failing(&path, "look at", &error);
+            failing.insert(path);
+        }
+        let mut present = HashSet::new();
+        for found in &scan.files {
+            match self.arrive(found) {
+                Ok(Some(id)) => drop(present.insert(id)),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    self.report_failing(&found.path, "open", &error);
+                    failing.insert(found.path.clone());
+                }
+            }
+        }
+        self.detach_absent(&present, &failing);
+        for path in self
+            .failing
+            .difference(&failing)
+            .filter(|path| path.exists())
+        {
+            report::notice(&format!("{}: can be read now", path.display()));
+        }
+        self.failing = failing;
+        self.links.stats.set_files_followed(self.files.len());
+        self.scanned_at = Instant::now();
+        self.scan_cost = self.scanned_at.duration_since(begun_at);
+    }
+
+    /// Takes note of a file that a scan found.
+    pub(super) fn arrive(&mut self, found: &Found) -> io::Result<Option<FileId>> {
+        if self.links.sink_inode == Some(found.inode) {
+            if !std::mem::replace(&mut self.is_sink_noted, true) {
+                let path = found.path.display();
+                report::warning(&format!(
+                    "{path}: is the sink itself, so it is not followed"
+                ));
+            }
+            return Ok(None);
+        }
+        if let Some(&id) = self.by_inode.get(&found.inode) {
+            self.meet_again(id, found);
+            return Ok(Some(id));
+        }
+        self.open(&found.path)
+    }
+
+    /// A followed file is there, maybe under another name.
+    pub(super) fn meet_again(&mut self, id: FileId, found: &Found) {
+        let Some(followed) = self.files.get_mut(&id) else {
+            return;
+        };
+        let was_detached = followed.detached_at.take().is_some();
+        if followed.path != found.path {
+            let is_still_there = std::fs::metadata(&followed.path)
+                .is_ok_and(|metadata| Inode::of(&metadata) == followed.inode);
+            if !is_still_there {
+                followed.path.clone_from(&found.path);
+                let path = found.path.to_string_lossy().into_owned();
+                self.tell(Message::Moved(id, path));
+            }
+        }
+        if was_detached {
+            self.queue(id);
+        }
+    }
+
+    /// A file was renamed from a name that the patterns mean to one that they do not. When that was
+    /// so soon after its creation that no scan has seen it, it is opened under its new name.
+    pub(super) fn meet_renamed(&mut self, from: &Path, to: &Path) {
+        let was_renamed_before = self.renamed_unseen.remove(from);
+        if (!was_renamed_before && !self.discover.matches(from)) || self.discover.matches(to) {
+            return;
+        }
+        match self.open(to) {
+            Ok(Some(id)) => self.detach(id),
+            Ok(None) => {}
+            // Renamed again already: the next event says to what.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.renamed_unseen.insert(to.to_owned());
+            }
+            Err(error) => report_trouble(to, "open", &error),
+        }
+    }
+
+    /// Files that no watched path leads to any more were rotated away: read on to their end.
+    pub(super) fn detach_absent(&mut self, present: &HashSet<FileId>, troubled: &HashSet<PathBuf>) {
+        let now = Instant::now();
+        let mut detached = Vec::new();
+        for (id, followed) in &mut self.files {
+            let is_below = |path: &PathBuf| followed.path.starts_with(path);
+            if !present.contains(id)
+                && followed.detached_at.is_none()
+                && !troubled.iter().any(is_below)
+            {
+                followed.detached_at = Some(now);
+                detached.push(*id);
+            }
+        }
+        for id in detached {
+            self.reopen_detached(id);
+            self.queue(id);
+        }
+    }
+
+    pub(super) fn detach(&mut self, id: FileId) {
+        if let Some(followed) = self.files.get_mut(&id) {
+            followed.detached_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// A file that was rotated away after a long quiet time is opened by its new name while that
+    /// can still be found; writers may go on in it.
+    pub(super) fn reopen_detached(&mut self, id: FileId) {
+        let Some(mut followed) = self.files.remove(&id) else {
+            return;
+        };
+        if followed.source.is_none() && self.reopen(&mut followed).is_err() {
+            // Everything in it was read when it was closed, and it has no name to be found by.
+            self.forget(&followed, Some(followed.offset));
+            return;
+        }
+        self.note_state(&mut followed);
+        self.files.insert(id, followed);
+    }
+
+    /// Opens a file that was not followed. `None` where it turns out to be followed after all.
+    pub(super) fn open(&mut self, path: &Path) -> io::Result<Option<FileId>> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let inode = Inode::of(&metadata);
+        // The name may lead to another file than a moment ago.
+        if !metadata.is_file() || self.links.sink_inode == Some(inode) {
+            return Ok(None);
+        }
+        if let Some(&id) = self.by_inode.get(&inode) {
+            return Ok(Some(id));
+        }
+        let had_entries = self.resume.entries().len();
+        let entry = self.resume.take(inode, &file);
+        let is_skipped = self.from == config::From::End && !self.has_scanned;
+        let now = Instant::now();
+        let source = self.new_source(path.to_owned(), Some(file.try_clone()?));
+        let mut followed = Followed::new(source, inode, 0, now);
+        match entry {
+            Some(entry) if entry.offset <= metadata.len() => {
+                (followed.offset, followed.line) = (entry.offset, entry.line);
+                followed.fingerprint = entry.fingerprint;
+            }
+            Some(entry) => {
+                let path = path.display();
+                report::warning(&format!(
+                    "{path}: truncated since the last run, which had read {} bytes: reading it \
+                     from the beginning; what was written after those bytes is only read if a copy \
+                     is found beside it",
+                    entry.offset
+                ));
+            }
+            None if is_skipped => {
+                followed.offset = metadata.len();
+                followed.line = line_state_at(&file, followed.offset)?;
+                followed.fingerprint = Fingerprint::take(&file, followed.offset)?;
+            }
+            None => {}
+        }
+        let id = followed.id;
+        self.watch(&mut followed);
+        self.tell(Message::Opened(id, followed.entry()));
+        if had_entries != self.resume.entries().len() && self.has_scanned {
+            self.tell(Message::Carried(self.resume.entries().to_vec()));
+        }
+        self.by_inode.insert(inode, id);
+        if self.awake.len() > DESCRIPTORS_KEPT_MAX {
+            // Opened again when it is read, so that thousands of files do not need a descriptor
+            // each at the same time.
+            followed.source = None;
+        }
+        self.note_state(&mut followed);
+        self.files.insert(id, followed);
+        self.queue(id);
+        Ok(Some(id))
+    }
+
+    pub(super) fn watch(&mut self, followed: &mut Followed) {
+        let Some(source) = &followed.source else {
+            return;
+        };
+        let Some(file) = &source.file else { return };
+        followed.watch = self.watcher.watch_file(file, &followed.path, followed.id);
+        if followed.watch.is_none() {
+            self.polled.insert(followed.id);
+        }
+    }
+
+    /// Looks for the files of the checkpoint that no pattern found: rotated while VES was stopped.
+    /// Returns the entries whose files could not be looked for.
+    pub(super) fn seek_missing(&mut self) -> Vec<Entry> {
+        let mut carried = Vec::new();
+        for entry in self.resume.take_all() {
+            match resume::seek(&entry) {
+                Sought::Renamed(path) => match self.open_rotated(&path, &entry) {
+                    Ok(()) => {}
+                    Err(error) => {
+                        self.complain(&path, "open", &error);
+                        carried.push(entry);
+                    }
+                },
+                Sought::Unknown => carried.push(entry),
+                Sought::Gone => report::notice(&format!(
+                    "{}: the file that was here during the last run is gone; {} bytes of it were \
+                     collected",
+                    entry.path, entry.offset
+                )),
+            }
+        }
+        carried
+    }
+
+    /// Reads on in a file that has a name outside of the patterns now, if it is the entry's file.
+    pub(super) fn open_rotated(&mut self, path: &Path, entry: &Entry) -> io::Result<()> {
+        if !resume::is_file_of(entry, path)? {
+            return Ok(());
+        }
+        self.resume.keep(vec![entry.clone()]);
+        if let Some(id) = self.open(path)? {
+            self.detach(id);
+        }
+        Ok(())
+    }
+
+    /// Looks for files that were made and rotated away while VES was not running: names that go on
+    /// from that of a file of the checkpoint, younger than the checkpoint.
+    pub(super) fn seek_born_meanwhile(&mut self, loaded: &Loaded) {
+        for (path, entry) in resume::seek_born_meanwhile(loaded) {
+            if self.discover.matches(&path) {
+                continue;
+            }
+            self.resume.keep(entry.into_iter().collect());
+            match self.open(&path) {
+                Ok(Some(id)) => self.detach(id),
+                Ok(None) => {}
+                Err(error) => report_trouble(&path, "open", &error),
+            }
+        }
+    }
+}
+
+/// What the byte at `offset` belongs to: the rest of a line unless a newline comes before it.
+fn line_state_at(file: &File, offset: u64) -> io::Result<LineState> {
+    let Some(before) = offset.checked_sub(1) else {
+        return Ok(LineState::Start);
+    };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, before)?;
+    Ok(if byte == *b"\n" {
+        LineState::Start
+    } else {
+        LineState::Skipping
+    })
+}
