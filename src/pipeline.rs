@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::batch::BatchPool;
@@ -46,6 +47,7 @@ const LAST_GRACE: Duration = Duration::from_millis(250);
 /// when the sink did not take everything in time.
 pub fn run(config: Config) -> Result<()> {
     let began = Began::now();
+    raise_descriptor_limit();
     let signals = Signals::catch()?;
     let shutdown = Shutdown::new()?;
     let stats = Arc::new(Stats::new());
@@ -58,6 +60,15 @@ pub fn run(config: Config) -> Result<()> {
         report_unread(&stats);
     }
     result
+}
+
+/// Followed files have a descriptor each while they are busy: the soft limit of many systems (1024)
+/// is for programs that still use select(2).
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // As it was is good enough for most: idle files are closed.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn report_unread(stats: &Stats) {

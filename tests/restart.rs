@@ -122,6 +122,24 @@ fn a_file_rotated_out_of_the_pattern_while_stopped_is_read_to_its_end() {
 }
 
 #[test]
+fn a_linked_file_rotated_while_stopped_is_found_where_it_really_is() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("real")).unwrap();
+    let mut writer = Writer::new(bench.path("real/x.log"));
+    std::os::unix::fs::symlink(bench.path("real/x.log"), bench.path("logs/a.log")).unwrap();
+    writer.write(10);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the first lines", || bench.numbers().len() == 10);
+    assert!(ves.terminate().success());
+    writer.write(5);
+    writer.rename(&bench.path("real/elsewhere"));
+    writer.reopen();
+    writer.write(5);
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    assert_each_once(&bench.numbers(), 20);
+}
+
+#[test]
 fn a_copy_made_before_a_truncation_while_stopped_is_read_on() {
     let bench = Bench::new();
     let mut writer = Writer::new(bench.path("logs/a.log"));

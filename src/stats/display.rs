@@ -103,6 +103,7 @@ pub(crate) fn summary(stats: &Stats, began: &Began) -> String {
         "read",
         format!("{} lines, {}", totals.lines_read, bytes(totals.bytes_read)),
     );
+    row("files", totals.files_followed.to_string());
     row("parsed", totals.parsed.to_string());
     row("parse errors", parse_errors(&totals));
     row("dropped by filter", totals.filtered.to_string());

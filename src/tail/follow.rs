@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,10 @@ pub(crate) struct Followed {
     /// Its number; another after a truncation, so that nothing acknowledged of the old content is
     /// taken for the new.
     pub(crate) id: FileId,
-    /// Where it was found last.
+    /// Where it was found last; may be a symbolic link.
     pub(crate) path: PathBuf,
+    /// The same without symbolic links: its folder is the one to look in after a rotation.
+    pub(crate) real_path: PathBuf,
     /// Where its data is.
     pub(crate) inode: Inode,
     /// Its first bytes.
@@ -87,6 +89,7 @@ impl Followed {
         Followed {
             id: source.id,
             path: source.path.clone(),
+            real_path: real_path(&source.path),
             inode,
             fingerprint: Fingerprint::default(),
             source: Some(Arc::new(source)),
@@ -112,7 +115,7 @@ impl Followed {
             fingerprint: self.fingerprint,
             offset: self.offset,
             line: self.line,
-            path: self.path.to_string_lossy().into_owned(),
+            path: self.real_path.to_string_lossy().into_owned(),
         }
     }
 
@@ -289,6 +292,11 @@ impl Followed {
     pub(crate) fn quiet_for(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.grown_at)
     }
+}
+
+/// The path without symbolic links; as it is where that cannot be told.
+pub(crate) fn real_path(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn first_bytes(file: &File, size: u64) -> Vec<u8> {

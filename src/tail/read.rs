@@ -63,6 +63,9 @@ impl Tail {
                     self.ready.push_back(followed.id);
                 }
                 Ok(None) => {}
+                // Deleted while it was closed: the next scan lets go of it.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && followed.source.is_none() => {}
                 Err(error) => {
                     let path = followed.path.clone();
                     self.complain(&path, "read", &error);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::discover::Found;
-use super::follow::Followed;
+use super::follow::{Followed, real_path};
 use super::identity::{Fingerprint, Inode};
 use super::resume::{self, Sought};
 use super::{DESCRIPTORS_KEPT_MAX, FileId, LineState, Tail, report_trouble};
@@ -92,7 +92,8 @@ impl Tail {
                 .is_ok_and(|metadata| Inode::of(&metadata) == followed.inode);
             if !is_still_there {
                 followed.path.clone_from(&found.path);
-                let path = found.path.to_string_lossy().into_owned();
+                followed.real_path = real_path(&found.path);
+                let path = followed.real_path.to_string_lossy().into_owned();
                 self.tell(Message::Moved(id, path));
             }
         }
