@@ -4,9 +4,10 @@
 #[path = "util/kit.rs"]
 mod util;
 
+use std::process::Command;
 use std::time::Duration;
 
-use util::{Bench, Writer, assert_each_once, becomes_so, wait_until};
+use util::{Bench, Ves, Writer, assert_each_once, becomes_so, wait_until};
 
 /// A small generator (xorshift64*), so that a seed gives the same run everywhere.
 struct Random(u64);
@@ -79,6 +80,38 @@ fn after_sigterm_nothing_is_repeated_and_nothing_missing() {
     let status = bench.collect("a.log", &["--once"]).wait();
     assert!(status.success());
     assert_each_once(&bench.numbers(), writer.written);
+}
+
+#[test]
+fn standard_output_gets_every_line_once_over_orderly_ends() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    let (watch, out) = (bench.path("logs/a.log"), bench.path("stdout"));
+    let state = bench.path("state");
+    let numbers = || {
+        let out = std::fs::read(bench.path("stdout")).unwrap_or_default();
+        util::records(&out)
+            .iter()
+            .map(util::number)
+            .collect::<Vec<u64>>()
+    };
+    for _ in 0..4 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ves"));
+        command.args(["collect", "--watch", watch.to_str().unwrap()]);
+        command.args(["--state-dir", state.to_str().unwrap()]);
+        let ves = Ves::start_into(command, &out, &bench.path("stderr"));
+        writer.write(1500);
+        let written = writer.written;
+        wait_until("lines of this round", || {
+            numbers().last() > Some(&(written - 1500))
+        });
+        assert!(ves.terminate().success());
+        writer.write(70);
+    }
+    // Nothing is cut back here, so every line must have been acknowledged when it was written.
+    let before = numbers();
+    assert!(before.len() as u64 + 70 <= writer.written && before.is_sorted());
+    assert_each_once(&before, before.len() as u64);
 }
 
 #[test]

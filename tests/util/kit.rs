@@ -114,16 +114,17 @@ impl Ves {
         Ves::start_command(command, stderr)
     }
 
-    pub(crate) fn start_command(mut command: Command, stderr: &Path) -> Ves {
-        let stderr = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(stderr)
-            .unwrap();
+    pub(crate) fn start_command(command: Command, stderr: &Path) -> Ves {
+        Ves::start_into(command, Path::new("/dev/null"), stderr)
+    }
+
+    /// The same with standard output appended to `stdout`.
+    pub(crate) fn start_into(mut command: Command, stdout: &Path, stderr: &Path) -> Ves {
+        let stdout = append(stdout);
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr);
+            .stdout(stdout)
+            .stderr(append(stderr));
         Ves {
             child: command.spawn().unwrap(),
         }
