@@ -1,8 +1,4 @@
 //! The whole pipeline over a file, and filter expressions on a parsed line: `cargo bench`.
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make public items without any"
-)]
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use std::io::Write;
