@@ -2,7 +2,7 @@
 //! configuration.
 
 use crate::parse::{FieldKind, MESSAGE, Parser, Span};
-use crate::simd::{Kernels, Literal, escape};
+use crate::simd::{FieldTemplate, Kernels, Literal, escape};
 
 /// The key that says why a line was not taken apart.
 pub(crate) const PARSE_ERROR: &str = "parse_error";
@@ -10,20 +10,10 @@ pub(crate) const PARSE_ERROR: &str = "parse_error";
 /// How the records of one format are written.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordPlan {
-    fields: Vec<FieldPlan>,
+    fields: Vec<FieldTemplate>,
     message_open: Literal,
     /// What follows the message of a line that did not parse, per reason.
     message_close: Vec<Literal>,
-}
-
-/// How one field is written.
-#[derive(Clone, Debug)]
-struct FieldPlan {
-    kind: FieldKind,
-    /// Separator, key and colon; for text the opening quote too.
-    open: Literal,
-    /// Separator, key and null; empty for a field that is left out where it has no value.
-    null: Literal,
 }
 
 impl RecordPlan {
@@ -34,11 +24,8 @@ impl RecordPlan {
             let separator = if slot == 0 { '{' } else { ',' };
             let key = escape::quoted(field.name.as_bytes());
             let key = String::from_utf8_lossy(&key);
-            let quote = if field.kind == FieldKind::Text {
-                "\""
-            } else {
-                ""
-            };
+            let is_text = field.kind == FieldKind::Text;
+            let quote = if is_text { "\"" } else { "" };
             // `request` stands in for method, path and protocol: it is there only when they are not.
             let is_left_out = field.name == "request" && slot > 0;
             let null = if is_left_out {
@@ -46,10 +33,10 @@ impl RecordPlan {
             } else {
                 format!("{separator}{key}:null")
             };
-            fields.push(FieldPlan {
-                kind: field.kind,
+            fields.push(FieldTemplate {
                 open: Literal::new(format!("{separator}{key}:{quote}").as_bytes()),
                 null: Literal::new(null.as_bytes()),
+                is_text,
             });
         }
         let close = |reason: &String| {
@@ -63,7 +50,8 @@ impl RecordPlan {
         }
     }
 
-    /// Appends the record of a parsed line. `suffix` ends it.
+    /// Appends the record of a parsed line. `suffix` ends it; with `is_clean` no text of it needs
+    /// escaping.
     #[inline(always)]
     pub(crate) fn push_record<K: Kernels>(
         &self,
@@ -71,23 +59,10 @@ impl RecordPlan {
         out: &mut Vec<u8>,
         bytes: &[u8],
         spans: &[Span],
+        is_clean: bool,
         suffix: &Literal,
     ) {
-        for (field, span) in self.fields.iter().zip(spans) {
-            if span.is_null() {
-                kernels.push_literal(out, &field.null);
-                continue;
-            }
-            kernels.push_literal(out, &field.open);
-            let (start, end) = (span.start as usize, span.end as usize);
-            match field.kind {
-                FieldKind::Text => {
-                    kernels.push_escaped(out, bytes, start, end);
-                    out.push(b'"');
-                }
-                FieldKind::Integer => kernels.push_short(out, bytes, start, end),
-            }
-        }
+        kernels.push_fields(out, bytes, &self.fields, spans, is_clean);
         kernels.push_literal(out, suffix);
     }
 

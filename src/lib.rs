@@ -32,6 +32,8 @@ pub mod report;
 mod ship;
 pub mod shutdown;
 mod simd;
+#[doc(hidden)]
+pub mod stages;
 mod stats;
 mod tail;
 mod transform;

@@ -7,7 +7,8 @@ pub mod log_format;
 pub use fields::{Field, FieldKind, Fields, Schema, Span};
 pub use log_format::LogFormat;
 
-use crate::simd::Kernels;
+use crate::simd::portable::Portable;
+use crate::simd::{Kernels, LineMap, Needles};
 
 /// The field that holds a line which is not taken apart.
 pub(crate) const MESSAGE: &str = "message";
@@ -87,8 +88,25 @@ impl Parser {
         }
     }
 
+    /// The bytes to be found in every line, as far as there are rows for them in a map.
+    pub(crate) fn needles(&self) -> Needles {
+        match self {
+            Parser::Raw(_) => Needles::new(),
+            Parser::LogFormat(format) => format.needles().clone(),
+        }
+    }
+
+    /// Quotes in a line of this format whose values have none.
+    pub(crate) fn quote_count(&self) -> usize {
+        match self {
+            Parser::Raw(_) => 0,
+            Parser::LogFormat(format) => format.quote_count(),
+        }
+    }
+
     /// Finds the fields of the line `bytes[start..end]` (without its newline) and puts their spans
-    /// into `spans`, one per slot of the schema.
+    /// into `spans`, one per slot of the schema. `map` is the map of that line with the needles of
+    /// this format, where it has one.
     ///
     /// # Errors
     /// The first reason for which the line is not of this format; `spans` is then unspecified.
@@ -96,6 +114,7 @@ impl Parser {
     pub(crate) fn parse<K: Kernels>(
         &self,
         kernels: K,
+        map: Option<&LineMap>,
         bytes: &[u8],
         start: usize,
         end: usize,
@@ -108,7 +127,7 @@ impl Parser {
                 }
                 Ok(())
             }
-            Parser::LogFormat(format) => format.parse(kernels, bytes, start, end, spans),
+            Parser::LogFormat(format) => format.parse(kernels, map, bytes, start, end, spans),
         }
     }
 }
@@ -125,11 +144,8 @@ pub(crate) fn detect(sample: &[u8]) -> Option<Parser> {
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     for line in lines.filter(|line| !line.is_empty()).take(8) {
         seen = true;
-        let portable = crate::simd::portable::Portable;
-        if combined
-            .parse(portable, line, 0, line.len(), &mut spans)
-            .is_err()
-        {
+        let parsed = combined.parse(Portable, None, line, 0, line.len(), &mut spans);
+        if parsed.is_err() {
             return Some(Parser::raw());
         }
     }

@@ -1,5 +1,5 @@
-//! Byte kernels of the transform: find a byte, copy a field while escaping it for JSON, append a
-//! prepared literal.
+//! Byte kernels of the transform: map a line, find a byte, write the fields of a record, copy text
+//! while escaping it for JSON.
 //!
 //! Each kernel exists twice with byte-for-byte equal results: [`avx2`] and [`portable`] (on
 //! memchr). [`Level::detect`] picks once per process; [`Level::dispatch`] then runs a whole loop
@@ -12,15 +12,27 @@
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 pub(crate) mod escape;
+mod line_map;
 pub(crate) mod portable;
+mod template;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use line_map::{LineMap, Needles};
+pub(crate) use template::{FieldTemplate, Literal};
+
+use crate::parse::Span;
 
 /// The kernel set of one instruction set. `Copy` and empty: it is passed by value to be inlined.
 pub(crate) trait Kernels: Copy {
     /// The index of the first `needle` in `haystack[start..end]`, or `end` where there is none.
     /// Bytes after `end` may be read, those after the slice are not.
     fn find(self, haystack: &[u8], start: usize, end: usize, needle: u8) -> usize;
+
+    /// Maps the line that begins at `start` and ends at the next newline or the end of the slice:
+    /// where the needles are in it, and what else it has. Returns whether it fits into the map,
+    /// which is of no use otherwise.
+    fn map_line(self, haystack: &[u8], start: usize, needles: &Needles, map: &mut LineMap) -> bool;
 
     /// Appends `haystack[start..end]` to `out` as the inside of a JSON string: quotes, backslashes
     /// and control characters escaped, invalid UTF-8 replaced by U+FFFD.
@@ -29,8 +41,16 @@ pub(crate) trait Kernels: Copy {
     /// Appends `literal` to `out`.
     fn push_literal(self, out: &mut Vec<u8>, literal: &Literal);
 
-    /// Appends `haystack[start..end]`, which is short, to `out` as it is.
-    fn push_short(self, out: &mut Vec<u8>, haystack: &[u8], start: usize, end: usize);
+    /// Appends fields, each with its key, whose values are at `spans` of `haystack`. With `is_clean`
+    /// text is copied as it is: the caller has seen that nothing in it needs escaping.
+    fn push_fields(
+        self,
+        out: &mut Vec<u8>,
+        haystack: &[u8],
+        fields: &[FieldTemplate],
+        spans: &[Span],
+        is_clean: bool,
+    );
 }
 
 /// A loop to run with the best kernels of this machine.
@@ -69,44 +89,6 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Level::Avx2(avx2) => avx2.run(body),
             Level::Portable => body.run(portable::Portable),
-        }
-    }
-}
-
-/// Bytes that are appended to many records: prepared once per configuration. Up to 32 bytes are
-/// kept padded in place, so that appending one is a single store of fixed size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Literal {
-    padded: [u8; Literal::PADDED_BYTES],
-    count: usize,
-    long: Option<Box<[u8]>>,
-}
-
-impl Literal {
-    const PADDED_BYTES: usize = 32;
-
-    /// Prepares a literal.
-    pub(crate) fn new(bytes: &[u8]) -> Literal {
-        let mut padded = [0; Literal::PADDED_BYTES];
-        let long = match padded.get_mut(..bytes.len()) {
-            Some(place) => {
-                place.copy_from_slice(bytes);
-                None
-            }
-            None => Some(Box::from(bytes)),
-        };
-        Literal {
-            padded,
-            count: bytes.len(),
-            long,
-        }
-    }
-
-    /// The bytes.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match &self.long {
-            Some(long) => long,
-            None => self.padded.get(..self.count).unwrap_or_default(),
         }
     }
 }

@@ -9,13 +9,14 @@ use crate::config::{Config, OnParseError};
 use crate::encode::RecordPlan;
 use crate::enrich::{Extent, Suffix};
 use crate::filter::BoundFilter;
-use crate::parse::{Fields, Parser, Span};
-use crate::simd::{Kernels, Level, Loop};
+use crate::parse::{Failure, Fields, Parser, Span};
+use crate::simd::{Kernels, Level, LineMap, Loop, Needles};
 
 /// Everything that is known before the first line of a format comes: compiled once.
 #[derive(Debug)]
 pub(crate) struct Plan {
     parser: Parser,
+    needles: Needles,
     /// `None` where every line is kept, so that such a pipeline does not pay for the question.
     filter: Option<BoundFilter>,
     record: RecordPlan,
@@ -29,6 +30,7 @@ impl Plan {
         let filter = &config.filter;
         Plan {
             filter: (!filter.is_empty()).then(|| filter.bind(parser.schema())),
+            needles: parser.needles(),
             record: RecordPlan::new(&parser),
             on_parse_error: config.on_parse_error,
             line_bytes_max: config.line_bytes_max,
@@ -97,14 +99,21 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Transform {
     level: Level,
+    map: Box<LineMap>,
     spans: Vec<Span>,
 }
 
 impl Transform {
     /// A transform on the best kernels of this machine.
     pub(crate) fn new() -> Transform {
+        Transform::at(Level::detect())
+    }
+
+    /// A transform on those kernels.
+    pub(crate) fn at(level: Level) -> Transform {
         Transform {
-            level: Level::detect(),
+            level,
+            map: Box::new(LineMap::new()),
             spans: Vec::new(),
         }
     }
@@ -131,6 +140,7 @@ impl Transform {
             input,
             position,
             limits,
+            map: &mut self.map,
             spans,
             out,
         })
@@ -143,6 +153,7 @@ struct Pass<'a> {
     input: Input<'a>,
     position: usize,
     limits: Limits,
+    map: &'a mut LineMap,
     spans: &'a mut [Span],
     out: &'a mut Vec<u8>,
 }
@@ -158,8 +169,14 @@ impl Loop for Pass<'_> {
             && counts.records < self.limits.records
             && self.out.len() < self.limits.output_bytes
         {
-            let newline = kernels.find(bytes, self.position, bytes.len(), b'\n');
-            self.line(kernels, newline, &mut counts);
+            let (start, needles) = (self.position, &self.plan.needles);
+            let is_mapped = kernels.map_line(bytes, start, needles, self.map);
+            let newline = if is_mapped {
+                self.map.newline()
+            } else {
+                kernels.find(bytes, start, bytes.len(), b'\n')
+            };
+            self.line(kernels, is_mapped, newline, &mut counts);
             self.position = newline + 1;
         }
         (self.position.min(bytes.len()), counts)
@@ -169,7 +186,13 @@ impl Loop for Pass<'_> {
 impl Pass<'_> {
     /// Takes the line from `position` to `newline`.
     #[inline(always)]
-    fn line<K: Kernels>(&mut self, kernels: K, newline: usize, counts: &mut Counts) {
+    fn line<K: Kernels>(
+        &mut self,
+        kernels: K,
+        is_mapped: bool,
+        newline: usize,
+        counts: &mut Counts,
+    ) {
         let (bytes, start) = (self.input.bytes, self.position);
         counts.lines += 1;
         let mut end = newline;
@@ -186,12 +209,12 @@ impl Pass<'_> {
             extent = Extent::Truncated;
         }
         counts.truncated += u64::from(extent == Extent::Truncated);
-        match self
-            .plan
-            .parser
-            .parse(kernels, bytes, start, end, self.spans)
-        {
-            Ok(()) => self.parsed(kernels, extent, counts),
+        match self.parse(kernels, is_mapped, end) {
+            Ok(()) => {
+                let quote_count = self.plan.parser.quote_count();
+                let is_clean = is_mapped && self.map.is_clean(quote_count);
+                self.parsed(kernels, is_clean, extent, counts);
+            }
             Err(failure) => {
                 let line = bytes.get(start..end).unwrap_or_default();
                 self.unparsed(kernels, line, failure.0, extent, counts);
@@ -199,8 +222,28 @@ impl Pass<'_> {
         }
     }
 
+    /// Finds the fields of the line from `position` to `end`.
     #[inline(always)]
-    fn parsed<K: Kernels>(&mut self, kernels: K, extent: Extent, counts: &mut Counts) {
+    fn parse<K: Kernels>(
+        &mut self,
+        kernels: K,
+        is_mapped: bool,
+        end: usize,
+    ) -> Result<(), Failure> {
+        let map = is_mapped.then_some(&*self.map);
+        let (bytes, start) = (self.input.bytes, self.position);
+        let parser = &self.plan.parser;
+        parser.parse(kernels, map, bytes, start, end, self.spans)
+    }
+
+    #[inline(always)]
+    fn parsed<K: Kernels>(
+        &mut self,
+        kernels: K,
+        is_clean: bool,
+        extent: Extent,
+        counts: &mut Counts,
+    ) {
         counts.parsed += 1;
         let bytes = self.input.bytes;
         if let Some(filter) = &self.plan.filter
@@ -215,7 +258,7 @@ impl Pass<'_> {
         let suffix = self.input.suffix.of(extent);
         self.plan
             .record
-            .push_record(kernels, self.out, bytes, self.spans, suffix);
+            .push_record(kernels, self.out, bytes, self.spans, is_clean, suffix);
         counts.records += 1;
     }
 

@@ -6,9 +6,11 @@
 //! variables as `\xHH`, so the first plain quote ends a quoted field. A quote behind a backslash
 //! does not (`escape=json`, Apache).
 
+use std::ops::Range;
+
 use super::Failure;
 use super::fields::{Field, FieldKind, Schema, Span};
-use crate::simd::Kernels;
+use crate::simd::{Kernels, LineMap, Needles};
 
 /// nginx's predefined format `combined`.
 pub const COMBINED: &str = concat!(
@@ -35,14 +37,32 @@ const INTEGER_DIGITS_MAX: usize = 19;
 pub struct LogFormat {
     text: String,
     prefix: Vec<u8>,
+    /// The variables that have text after them.
     steps: Vec<Step>,
+    /// The last variable, where it runs to the end of the line.
+    rest: Option<Box<Step>>,
     schema: Schema,
     failures: Vec<String>,
+    needles: Box<Needles>,
+    /// Whether all bytes that are searched for are among the needles, and terminators fit into
+    /// words.
+    is_mappable: bool,
+    /// Row of the space among the needles, for splitting `$request`.
+    space_row: usize,
+    /// Quotes in a line of this format whose values have none.
+    quote_count: usize,
 }
 
-/// One variable and what ends it.
+/// One variable and what ends it, in the form that is compared fastest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Step {
+    /// The first bytes of the terminator as a little-endian word, and which bits of it count.
+    word: u64,
+    word_mask: u64,
+    /// Row of its first byte among the needles.
+    row: usize,
+    /// Which quote of the line is in the terminator, and how many bytes before it.
+    quote: Option<(usize, usize)>,
     target: Target,
     /// The text between this variable and the next; empty for one that runs to the end of line.
     terminator: Vec<u8>,
@@ -92,8 +112,13 @@ impl LogFormat {
             text: text.to_owned(),
             prefix: parts.prefix.into_bytes(),
             steps: Vec::new(),
+            rest: None,
             schema: Schema::default(),
             failures: Vec::new(),
+            needles: Box::new(Needles::new()),
+            is_mappable: true,
+            space_row: 0,
+            quote_count: quotes_in(text.as_bytes()),
         };
         if !format.prefix.is_empty() {
             let prefix = String::from_utf8_lossy(&format.prefix).into_owned();
@@ -109,10 +134,18 @@ impl LogFormat {
                 return Err(format!("cannot tell where ${name} ends: put text after it"));
             }
             let target = add_fields(&mut fields, &name)?;
+            if matches!(target, Target::Request(_)) {
+                format.space_row = format.row_of(b' ');
+            }
+            let has_end = !after.is_empty();
             let step = format.step(&name, after, is_last, target);
-            format.steps.push(step);
+            if has_end {
+                format.steps.push(step);
+            } else {
+                format.rest = Some(Box::new(step));
+            }
         }
-        if format.steps.is_empty() {
+        if count == 0 {
             return Err("there is no $variable in it".to_owned());
         }
         format.schema = Schema::new(fields);
@@ -148,13 +181,49 @@ impl LogFormat {
             self.failures
                 .push(format!("${name} is neither an integer nor \"-\""));
         }
+        let terminator = after.into_bytes();
+        let quotes_before = quotes_in(&self.prefix)
+            + self
+                .steps
+                .iter()
+                .map(|step| quotes_in(&step.terminator))
+                .sum::<usize>();
+        let mut word = [0; 8];
+        for (place, byte) in word.iter_mut().zip(&terminator) {
+            *place = *byte;
+        }
+        let bits = 8 * terminator.len().min(8) as u32;
+        self.is_mappable &= terminator.len() <= 8;
         Step {
+            word: u64::from_le_bytes(word),
+            word_mask: u64::MAX.checked_shr(64 - bits).unwrap_or(0),
+            row: terminator.first().map_or(0, |&byte| self.row_of(byte)),
+            quote: terminator
+                .iter()
+                .position(|&byte| byte == b'"')
+                .map(|bytes_before| (quotes_before, bytes_before)),
             target,
-            terminator: after.into_bytes(),
+            terminator,
             is_last,
             not_terminated,
             not_an_integer,
         }
+    }
+
+    /// The first bytes of all that may end a field.
+    pub(crate) fn needles(&self) -> &Needles {
+        &self.needles
+    }
+
+    /// Quotes in a line of this format whose values have none.
+    pub(crate) fn quote_count(&self) -> usize {
+        self.quote_count
+    }
+
+    fn row_of(&mut self, byte: u8) -> usize {
+        let row = self.needles.row_of(byte);
+        self.is_mappable &= row.is_some();
+        row.unwrap_or(0)
     }
 
     /// Finds the fields of `bytes[start..end]`; see [`super::Parser::parse`].
@@ -162,56 +231,132 @@ impl LogFormat {
     pub(crate) fn parse<K: Kernels>(
         &self,
         kernels: K,
+        map: Option<&LineMap>,
         bytes: &[u8],
         start: usize,
         end: usize,
         spans: &mut [Span],
     ) -> Result<(), Failure> {
-        let line = bytes.get(..end).unwrap_or_default();
         let mut position = start;
         if !self.prefix.is_empty() {
-            if !starts_with_at(line, position, &self.prefix) {
+            let line = bytes.get(start..end).unwrap_or_default();
+            if !line.starts_with(&self.prefix) {
                 return Err(Failure(0));
             }
             position += self.prefix.len();
         }
+        match map {
+            Some(map) if self.is_mappable => {
+                let finder = InMap { map };
+                self.parse_with(finder, bytes, position, end, spans)
+            }
+            _ => self.parse_with(InBytes { kernels, bytes }, bytes, position, end, spans),
+        }
+    }
+
+    #[inline(always)]
+    fn parse_with<F: Finder>(
+        &self,
+        finder: F,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        spans: &mut [Span],
+    ) -> Result<(), Failure> {
+        let is_careful = finder.has_backslash();
+        let quotes = finder.all_quotes(self.quote_count).unwrap_or_default();
+        let (mut field_start, mut position) = (start, start);
         for step in &self.steps {
-            let (field_end, next) = step.find_end(kernels, bytes, line, position)?;
-            step.store(kernels, bytes, position, field_end, spans)?;
-            position = next;
+            field_start = position;
+            // Where the line has just the quotes of its format, each is known to end its field, so
+            // the fields between two are found without waiting for those before. The search from
+            // field to field finds the same, or the comparison of the terminator fails.
+            let at = step.quote.and_then(|(index, bytes_before)| {
+                let quote = finder.start() + *quotes.get(index)? as usize;
+                quote.checked_sub(bytes_before)
+            });
+            let mut at = match at {
+                Some(at) if at >= position => at,
+                _ => finder.find(step.row, step.word as u8, position, end),
+            };
+            if is_careful || !step.is_at(bytes, at, end) {
+                at = step.find_end(bytes, position, end)?;
+            }
+            self.store(step, finder, bytes, position..at, spans)?;
+            position = at + step.terminator.len();
+        }
+        if let Some(rest) = &self.rest {
+            return self.store(rest, finder, bytes, position..end, spans);
+        }
+        if position != end
+            && let Some(step) = self.steps.last()
+        {
+            // The last terminator has to be found at the end, not where it comes first.
+            let at = step.find_end(bytes, field_start, end)?;
+            self.store(step, finder, bytes, field_start..at, spans)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the value of a step into its slots.
+    #[inline(always)]
+    fn store<F: Finder>(
+        &self,
+        step: &Step,
+        finder: F,
+        bytes: &[u8],
+        value: Range<usize>,
+        spans: &mut [Span],
+    ) -> Result<(), Failure> {
+        match step.target {
+            Target::Text(slot) => set(spans, slot, Span::new(value.start, value.end)),
+            Target::Integer(slot) => {
+                let Some(span) = integer_span(bytes, value.start, value.end) else {
+                    return Err(Failure(step.not_an_integer));
+                };
+                set(spans, slot, span);
+            }
+            Target::Request(slot) => {
+                let parts = split_request(finder, self.space_row, value);
+                if let Some(slots) = spans.get_mut(slot..slot + 4) {
+                    slots.copy_from_slice(&parts);
+                }
+            }
         }
         Ok(())
     }
 }
 
 impl Step {
-    /// Where the field that begins at `position` ends, and where the next one begins.
+    /// Whether the terminator is at `position`, whole and before `end`. Not to be asked of
+    /// terminators longer than a word, nor of quotes that may be escaped.
     #[inline(always)]
-    fn find_end<K: Kernels>(
-        &self,
-        kernels: K,
-        bytes: &[u8],
-        line: &[u8],
-        position: usize,
-    ) -> Result<(usize, usize), Failure> {
-        let end = line.len();
-        let Some(&first) = self.terminator.first() else {
-            return Ok((end, end));
-        };
+    fn is_at(&self, bytes: &[u8], position: usize, end: usize) -> bool {
+        let is_equal =
+            word_at(bytes, position).is_some_and(|word| (word ^ self.word) & self.word_mask == 0);
+        is_equal && position + self.terminator.len() <= end
+    }
+
+    /// Where the field that begins at `position` ends, by a closer look.
+    #[cold]
+    fn find_end(&self, bytes: &[u8], position: usize, end: usize) -> Result<usize, Failure> {
+        let first = self.word as u8;
+        let line = bytes.get(..end).unwrap_or_default();
         let mut from = position;
         loop {
-            let at = kernels.find(bytes, from, end, first);
-            if at >= end {
+            let found = memchr::memchr(first, line.get(from..).unwrap_or_default());
+            let Some(at) = found.map(|index| from + index) else {
                 return Err(Failure(self.not_terminated));
-            }
+            };
             from = at + 1;
             if first == b'"' && is_escaped(line, position, at) {
                 continue;
             }
-            let next = at + self.terminator.len();
-            let is_whole = starts_with_at(line, at, &self.terminator);
-            if is_whole && (!self.is_last || next == end) {
-                return Ok((at, next));
+            let rest = line.get(at..).unwrap_or_default();
+            if rest.starts_with(&self.terminator)
+                && (!self.is_last || rest.len() == self.terminator.len())
+            {
+                return Ok(at);
             }
             // The first quote that is not escaped ends a quoted field, or a line with more fields
             // than the format would be taken for one with a strange last field.
@@ -220,35 +365,104 @@ impl Step {
             }
         }
     }
+}
 
-    /// Puts the field `bytes[start..end]` into its slots.
+/// Finds bytes in one line. `Copy` and small: it is passed by value to be inlined.
+trait Finder: Copy {
+    /// The first `byte` from `from` on, before `end`; `end` or more where there is none. `row` is
+    /// its row among the needles.
+    fn find(self, row: usize, byte: u8, from: usize, end: usize) -> usize;
+
+    /// The last space in `start..end`, or `start` where there is none.
+    fn last_space(self, row: usize, start: usize, end: usize) -> usize;
+
+    /// The first byte of the line.
+    fn start(self) -> usize;
+
+    /// The places of all quotes from the first byte on, where these are `count` and known.
+    fn all_quotes(&self, count: usize) -> Option<&[u32]>;
+
+    /// Whether the line may have a backslash, or another reason for a closer look.
+    fn has_backslash(self) -> bool;
+}
+
+/// Finds in the map of the line.
+#[derive(Clone, Copy, Debug)]
+struct InMap<'a> {
+    map: &'a LineMap,
+}
+
+/// Finds in the bytes of a line that has no map.
+#[derive(Clone, Copy, Debug)]
+struct InBytes<'a, K> {
+    kernels: K,
+    bytes: &'a [u8],
+}
+
+impl Finder for InMap<'_> {
     #[inline(always)]
-    fn store<K: Kernels>(
-        &self,
-        kernels: K,
-        bytes: &[u8],
-        start: usize,
-        end: usize,
-        spans: &mut [Span],
-    ) -> Result<(), Failure> {
-        match self.target {
-            Target::Text(slot) => set(spans, slot, Span::new(start, end)),
-            Target::Integer(slot) => {
-                let digits = bytes.get(start..end).unwrap_or_default();
-                let Some(span) = integer_span(digits, start) else {
-                    return Err(Failure(self.not_an_integer));
-                };
-                set(spans, slot, span);
-            }
-            Target::Request(slot) => {
-                let request = split_request(kernels, bytes, start, end);
-                for (index, span) in request.into_iter().enumerate() {
-                    set(spans, slot + index, span);
-                }
-            }
-        }
-        Ok(())
+    fn start(self) -> usize {
+        self.map.start()
     }
+
+    #[inline(always)]
+    fn all_quotes(&self, count: usize) -> Option<&[u32]> {
+        self.map.all_quotes(count)
+    }
+
+    #[inline(always)]
+    fn find(self, row: usize, _byte: u8, from: usize, _end: usize) -> usize {
+        self.map.find(row, from)
+    }
+
+    #[inline(always)]
+    fn last_space(self, row: usize, start: usize, end: usize) -> usize {
+        self.map.find_last(row, start, end)
+    }
+
+    #[inline(always)]
+    fn has_backslash(self) -> bool {
+        self.map.has_backslash()
+    }
+}
+
+impl<K: Kernels> Finder for InBytes<'_, K> {
+    #[inline(always)]
+    fn start(self) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn all_quotes(&self, _count: usize) -> Option<&[u32]> {
+        None
+    }
+
+    #[inline(always)]
+    fn find(self, _row: usize, byte: u8, from: usize, end: usize) -> usize {
+        self.kernels.find(self.bytes, from, end, byte)
+    }
+
+    #[inline(always)]
+    fn last_space(self, _row: usize, start: usize, end: usize) -> usize {
+        let part = self.bytes.get(start..end).unwrap_or_default();
+        memchr::memrchr(b' ', part).map_or(start, |index| start + index)
+    }
+
+    #[inline(always)]
+    fn has_backslash(self) -> bool {
+        true
+    }
+}
+
+fn quotes_in(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte == b'"').count()
+}
+
+/// The 8 bytes from `position` on, where there are as many.
+#[inline(always)]
+fn word_at(bytes: &[u8], position: usize) -> Option<u64> {
+    let word = bytes.get(position..)?.first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*word))
 }
 
 #[inline(always)]
@@ -257,13 +471,6 @@ fn set(spans: &mut [Span], slot: usize, span: Span) {
     if let Some(place) = spans.get_mut(slot) {
         *place = span;
     }
-}
-
-#[inline(always)]
-fn starts_with_at(line: &[u8], position: usize, text: &[u8]) -> bool {
-    // Terminators are a byte or two: a loop beats a call to memcmp.
-    line.get(position..position + text.len())
-        .is_some_and(|part| part.iter().zip(text).all(|(left, right)| left == right))
 }
 
 /// Whether the byte at `at` is behind an odd number of backslashes.
@@ -281,7 +488,30 @@ fn is_escaped(line: &[u8], start: usize, at: usize) -> bool {
 
 /// The span of an integer without its leading zeros, null for `-`; `None` for anything else.
 #[inline(always)]
-fn integer_span(digits: &[u8], start: usize) -> Option<Span> {
+fn integer_span(bytes: &[u8], start: usize, end: usize) -> Option<Span> {
+    // Most are a few digits without a zero before them.
+    if let Some(word) = word_at(bytes, start)
+        && end - start <= 8
+        && are_digits(word, end - start)
+        && (word & 0xff != u64::from(b'0') || end - start == 1)
+    {
+        return Some(Span::new(start, end));
+    }
+    odd_integer_span(bytes.get(start..end).unwrap_or_default(), start)
+}
+
+/// Whether the first `count` bytes (up to 8) of a little-endian word are decimal digits.
+#[inline(always)]
+fn are_digits(word: u64, count: usize) -> bool {
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    // Digits become 0 to 9; only those stay below 0x80 when 0x76 is added. Carries go up, so no
+    // byte looks worse for what is before it unless that is no digit itself.
+    let values = word ^ 0x3030_3030_3030_3030;
+    let odd = (values | values.wrapping_add(0x7676_7676_7676_7676)) & HIGH_BITS;
+    count > 0 && odd & (u64::MAX >> (64 - 8 * count)) == 0
+}
+
+fn odd_integer_span(digits: &[u8], start: usize) -> Option<Span> {
     if digits == b"-" {
         return Some(Span::NULL);
     }
@@ -300,25 +530,19 @@ fn integer_span(digits: &[u8], start: usize) -> Option<Span> {
 /// Method, path and protocol of a request line, split at its first and last space; or, where it
 /// has no such shape, three nulls and the whole text.
 #[inline(always)]
-fn split_request<K: Kernels>(kernels: K, bytes: &[u8], start: usize, end: usize) -> [Span; 4] {
-    let first = kernels.find(bytes, start, end, b' ');
-    let last = last_space(bytes, start, end);
+fn split_request<F: Finder>(
+    finder: F,
+    space_row: usize,
+    Range { start, end }: Range<usize>,
+) -> [Span; 4] {
+    let first = finder.find(space_row, b' ', start, end);
+    let last = finder.last_space(space_row, start, end);
     if start < first && first + 1 < last && last + 1 < end {
         let method = Span::new(start, first);
         let path = Span::new(first + 1, last);
         return [method, path, Span::new(last + 1, end), Span::NULL];
     }
     [Span::NULL, Span::NULL, Span::NULL, Span::new(start, end)]
-}
-
-/// The index of the last space in `bytes[start..end]`, or `start`. The protocol behind it is a few
-/// bytes, so a loop from the end beats a search.
-#[inline(always)]
-fn last_space(bytes: &[u8], start: usize, end: usize) -> usize {
-    let part = bytes.get(start..end).unwrap_or_default();
-    part.iter()
-        .rposition(|&byte| byte == b' ')
-        .map_or(start, |index| start + index)
 }
 
 /// Adds the fields of a variable to the schema.
@@ -380,7 +604,7 @@ mod tests {
     fn parse<'a>(format: &LogFormat, line: &'a str) -> Result<Vec<Option<&'a str>>, String> {
         let mut spans = vec![Span::NULL; format.schema().fields().len()];
         let bytes = line.as_bytes();
-        match format.parse(Portable, bytes, 0, bytes.len(), &mut spans) {
+        match format.parse(Portable, None, bytes, 0, bytes.len(), &mut spans) {
             Ok(()) => {
                 let text = |span: &Span| line.get(span.start as usize..span.end as usize);
                 Ok(spans

@@ -9,7 +9,9 @@ use std::arch::x86_64::{
     _mm256_or_si256, _mm256_set1_epi8, _mm256_storeu_si256,
 };
 
-use super::{Kernels, Literal, Loop, escape};
+use super::line_map::{LineMap, Needles, QUOTES_AT_ONCE, Quotes};
+use super::{FieldTemplate, Kernels, Literal, Loop, escape, portable};
+use crate::parse::Span;
 
 /// Bytes in a register.
 const LANES: usize = 32;
@@ -63,9 +65,28 @@ impl Kernels for Avx2 {
     }
 
     #[inline(always)]
-    fn push_short(self, out: &mut Vec<u8>, haystack: &[u8], start: usize, end: usize) {
+    fn map_line(self, haystack: &[u8], start: usize, needles: &Needles, map: &mut LineMap) -> bool {
+        // SAFETY: `self` exists, so the CPU has AVX2 and the bit instructions.
+        unsafe { map_line(haystack, start, needles, map) }
+    }
+
+    #[inline(always)]
+    fn push_fields(
+        self,
+        out: &mut Vec<u8>,
+        haystack: &[u8],
+        fields: &[FieldTemplate],
+        spans: &[Span],
+        is_clean: bool,
+    ) {
         // SAFETY: `self` exists, so the CPU has AVX2.
-        unsafe { push_short(out, haystack, start, end) }
+        unsafe {
+            if is_clean {
+                push_fields::<true>(out, haystack, fields, spans)
+            } else {
+                push_fields::<false>(out, haystack, fields, spans)
+            }
+        }
     }
 }
 
@@ -180,23 +201,275 @@ fn push_literal(out: &mut Vec<u8>, literal: &Literal) {
     unsafe { out.set_len(out.len() + literal.count) };
 }
 
+/// Bytes of a map's word: two registers.
+const WORD_BYTES: usize = 64;
+
+/// The 64 bytes from `position` on; behind the end of the slice there are newlines.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn push_short(out: &mut Vec<u8>, haystack: &[u8], start: usize, end: usize) {
-    let count = end.wrapping_sub(start);
-    let block = if count <= LANES {
-        load(haystack, start)
-    } else {
-        None
-    };
-    let Some(block) = block else {
-        return out.extend_from_slice(haystack.get(start..end).unwrap_or_default());
-    };
-    out.reserve(LANES);
-    // SAFETY: `reserve` made room for 32 bytes, `count` is at most that, and `load` found them all
-    // in the slice, so `end` is inside of it too.
+fn load_word(haystack: &[u8], position: usize) -> [__m256i; 2] {
+    let part = haystack.get(position..).unwrap_or_default();
+    if part.len() >= WORD_BYTES {
+        // SAFETY: `part` holds 64 readable bytes; the loads need no alignment.
+        return unsafe {
+            [
+                _mm256_loadu_si256(part.as_ptr().cast()),
+                _mm256_loadu_si256(part.as_ptr().add(LANES).cast()),
+            ]
+        };
+    }
+    load_padded(part)
+}
+
+#[cold]
+#[target_feature(enable = "avx2")]
+fn load_padded(part: &[u8]) -> [__m256i; 2] {
+    let mut padded = [b'\n'; WORD_BYTES];
+    if let Some(place) = padded.get_mut(..part.len()) {
+        place.copy_from_slice(part);
+    }
+    // SAFETY: `padded` is 64 readable bytes.
     unsafe {
-        _mm256_storeu_si256(out.as_mut_ptr().add(out.len()).cast(), block);
-        out.set_len(out.len() + count);
+        [
+            _mm256_loadu_si256(padded.as_ptr().cast()),
+            _mm256_loadu_si256(padded.as_ptr().add(LANES).cast()),
+        ]
     }
 }
+
+/// One bit per byte of the word that equals the byte of `splat`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn equal_word([low, high]: [__m256i; 2], splat: __m256i) -> u64 {
+    u64::from(equal_bits(low, splat)) | u64::from(equal_bits(high, splat)) << LANES
+}
+
+/// One bit per lane whose byte is a control character, a backslash or not ASCII.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn stop_bits(block: __m256i) -> u32 {
+    let below_space = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), block);
+    let backslashes = _mm256_cmpeq_epi8(block, _mm256_set1_epi8(b'\\'.cast_signed()));
+    _mm256_movemask_epi8(_mm256_or_si256(below_space, backslashes)).cast_unsigned()
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn map_line(haystack: &[u8], start: usize, needles: &Needles, map: &mut LineMap) -> bool {
+    // The needles of most formats stay in registers, and their loop is unrolled.
+    match needles.splats() {
+        [one] => map_line_of(haystack, start, [one], map),
+        [one, two] => map_line_of(haystack, start, [one, two], map),
+        [one, two, three] => map_line_of(haystack, start, [one, two, three], map),
+        [one, two, three, four] => map_line_of(haystack, start, [one, two, three, four], map),
+        _ => map_line_of(haystack, start, needles.all_splats(), map),
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn map_line_of<const N: usize>(
+    haystack: &[u8],
+    start: usize,
+    splats: [&[u8; LANES]; N],
+    map: &mut LineMap,
+) -> bool {
+    const { assert!(N <= LineMap::ROWS) };
+    // SAFETY: each is 32 readable bytes.
+    let splats = splats.map(|splat| unsafe { _mm256_loadu_si256(splat.as_ptr().cast()) });
+    let (mut has_specials, mut has_backslash, mut quote_count) = (false, false, 0);
+    let mut position = start;
+    let mut words = map.words.iter_mut();
+    while let Some(word) = words.next() {
+        let block = load_word(haystack, position);
+        let stops = u64::from(stop_bits(block[0])) | u64::from(stop_bits(block[1])) << LANES;
+        // In most lines the first byte that is not plain is the newline, so it needs no search of
+        // its own.
+        let mut newline = stops;
+        if stops != 0 {
+            let first = position + stops.trailing_zeros() as usize;
+            if haystack.get(first).is_some_and(|&byte| byte != b'\n') {
+                let found = look_at_stops(block, stops);
+                newline = found.newlines;
+                has_specials |= found.has_specials;
+                has_backslash |= found.has_backslash;
+            }
+        }
+        // All bits up to the newline; all where there is none.
+        let inside = newline ^ newline.wrapping_sub(1);
+        for (bits, splat) in word.iter_mut().zip(splats) {
+            *bits = equal_word(block, splat) & inside;
+        }
+        list_quotes(word[0], position - start, &mut quote_count, &mut map.quotes);
+        if newline != 0 {
+            let Some(sentinel) = words.next() else {
+                return false;
+            };
+            *sentinel = [u64::MAX; LineMap::ROWS];
+            let newline = position + newline.trailing_zeros() as usize;
+            map.start = start;
+            map.newline = newline.min(haystack.len());
+            map.has_specials = has_specials;
+            map.has_backslash = has_backslash;
+            map.quote_count = quote_count;
+            return true;
+        }
+        position += WORD_BYTES;
+    }
+    false
+}
+
+/// Writes down where the quotes of a word are. Some more may be written behind them: it costs less
+/// than to ask how many there are.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn list_quotes(bits: u64, offset: usize, count: &mut usize, quotes: &mut Quotes) {
+    let mut left = bits;
+    let next = (*count).min(LineMap::QUOTES);
+    *count += bits.count_ones() as usize;
+    let places = quotes.get_mut(next..).and_then(<[u32]>::first_chunk_mut);
+    if let Some(places) = places {
+        let places: &mut [u32; QUOTES_AT_ONCE] = places;
+        for place in places {
+            *place = offset as u32 + left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+        }
+    }
+    if left != 0 {
+        list_more_quotes(left, offset, next + QUOTES_AT_ONCE, quotes);
+    }
+}
+
+#[cold]
+fn list_more_quotes(mut left: u64, offset: usize, next: usize, quotes: &mut Quotes) {
+    for place in quotes.iter_mut().skip(next) {
+        *place = offset as u32 + left.trailing_zeros();
+        left &= left.wrapping_sub(1);
+    }
+}
+
+/// What is in a word that has more than a newline to stop at.
+struct Stops {
+    newlines: u64,
+    has_specials: bool,
+    has_backslash: bool,
+}
+
+#[cold]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn look_at_stops(block: [__m256i; 2], stops: u64) -> Stops {
+    let equal = |byte: u8| equal_word(block, _mm256_set1_epi8(byte.cast_signed()));
+    let newlines = equal(b'\n');
+    let inside = newlines ^ newlines.wrapping_sub(1);
+    let newline = newlines & newlines.wrapping_neg();
+    // The `\r` of `\r\n` is no part of the line.
+    let ending = newline | equal(b'\r') & newline >> 1;
+    Stops {
+        newlines,
+        has_specials: stops & inside & !ending != 0,
+        has_backslash: equal(b'\\') & inside != 0,
+    }
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn push_fields<const CLEAN: bool>(
+    out: &mut Vec<u8>,
+    haystack: &[u8],
+    fields: &[FieldTemplate],
+    spans: &[Span],
+) {
+    // Bytes of `out` that are written; its length is set when that matters.
+    let mut used = out.len();
+    for (field, span) in fields.iter().zip(spans) {
+        let (start, end) = (span.start as usize, span.end as usize);
+        if span.is_null() && field.null.count == 0 {
+            continue;
+        }
+        let count = end.wrapping_sub(start);
+        let is_fast = start <= end
+            && end + 2 * LANES <= haystack.len()
+            && field.open.count <= LANES
+            && used + count + 4 * LANES <= out.capacity();
+        if !is_fast {
+            // SAFETY: the first `used` bytes are initialised and within the capacity.
+            unsafe { out.set_len(used) };
+            push_field_slowly(out, haystack, field, *span, CLEAN);
+            used = out.len();
+            continue;
+        }
+        // SAFETY: there is room for four registers and `count` bytes behind `used`. The literal
+        // uses `open.count`, one register at most.
+        let target = unsafe {
+            let target = out.as_mut_ptr().add(used);
+            let literal = _mm256_loadu_si256(field.open.padded.as_ptr().cast());
+            _mm256_storeu_si256(target.cast(), literal);
+            target.add(field.open.count)
+        };
+        used += field.open.count;
+        let mut done = 0;
+        let plain_bytes = loop {
+            // PERF: two registers at a time, though most fields fit into one: whether a path or a
+            // referer is longer than 32 bytes is a coin toss for the branch predictor.
+            // SAFETY: `done < count` or both are 0, so the loads end at most two registers behind
+            // `end`, which is inside of `haystack`, and the stores at most two registers behind
+            // the `count` bytes from `target` on, where three registers are left.
+            let blocks = unsafe {
+                let source = haystack.as_ptr().add(start + done);
+                let blocks = [
+                    _mm256_loadu_si256(source.cast()),
+                    _mm256_loadu_si256(source.add(LANES).cast()),
+                ];
+                _mm256_storeu_si256(target.add(done).cast(), blocks[0]);
+                _mm256_storeu_si256(target.add(done + LANES).cast(), blocks[1]);
+                blocks
+            };
+            if !CLEAN && field.is_text {
+                let special = u64::from(special_bits(blocks[0]))
+                    | u64::from(special_bits(blocks[1])) << LANES;
+                if special != 0 {
+                    let plain_bytes = done + special.trailing_zeros() as usize;
+                    break plain_bytes.min(count);
+                }
+            }
+            done += 2 * LANES;
+            if done >= count {
+                break count;
+            }
+        };
+        used += plain_bytes;
+        if plain_bytes < count {
+            // SAFETY: the stores above initialised everything up to here.
+            unsafe { out.set_len(used) };
+            push_rest(
+                out,
+                haystack.get(start + plain_bytes..end).unwrap_or_default(),
+            );
+            out.reserve(ROOM_BYTES);
+            used = out.len();
+        }
+        // SAFETY: `used` is at most a register and `count` bytes more than it was, or there was
+        // room made for another byte.
+        unsafe { out.as_mut_ptr().add(used).write(b'"') };
+        used += usize::from(field.is_text);
+    }
+    // SAFETY: the first `used` bytes are initialised and within the capacity.
+    unsafe { out.set_len(used) };
+}
+
+/// A field that a vector cannot take whole: null, near the end of the slice, with a long key, or
+/// where `out` has to grow.
+#[cold]
+fn push_field_slowly(
+    out: &mut Vec<u8>,
+    haystack: &[u8],
+    field: &FieldTemplate,
+    span: Span,
+    is_clean: bool,
+) {
+    out.reserve(ROOM_BYTES);
+    portable::push_field(out, haystack, field, span, is_clean);
+}
+
+/// Room that is made when there is too little for a field: enough for most records.
+const ROOM_BYTES: usize = 4096;

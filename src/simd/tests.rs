@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::portable::Portable;
-use super::{Kernels, Level, Literal, Loop};
+use super::{FieldTemplate, Kernels, Level, LineMap, Literal, Loop, Needles};
+use crate::parse::Span;
 
 /// Runs one kernel through the dispatcher, as the transform does.
 struct Find<'a>(&'a [u8], usize, usize, u8);
@@ -26,14 +27,36 @@ impl Loop for Escape<'_> {
     }
 }
 
-struct Append<'a>(&'a Literal, &'a [u8], usize, usize);
+struct Append<'a>(&'a Literal);
 impl Loop for Append<'_> {
     type Output = Vec<u8>;
     #[inline(always)]
     fn run<K: Kernels>(self, kernels: K) -> Vec<u8> {
         let mut out = Vec::new();
         kernels.push_literal(&mut out, self.0);
-        kernels.push_short(&mut out, self.1, self.2, self.3);
+        out
+    }
+}
+
+struct Map<'a>(&'a [u8], usize, &'a Needles);
+impl Loop for Map<'_> {
+    type Output = Option<LineMap>;
+    #[inline(always)]
+    fn run<K: Kernels>(self, kernels: K) -> Option<LineMap> {
+        let mut map = LineMap::new();
+        let is_mapped = kernels.map_line(self.0, self.1, self.2, &mut map);
+        is_mapped.then_some(map)
+    }
+}
+
+struct Record<'a>(&'a [u8], &'a [FieldTemplate], &'a [Span], bool, usize);
+impl Loop for Record<'_> {
+    type Output = Vec<u8>;
+    #[inline(always)]
+    fn run<K: Kernels>(self, kernels: K) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.4);
+        out.extend_from_slice(b"before");
+        kernels.push_fields(&mut out, self.0, self.1, self.2, self.3);
         out
     }
 }
@@ -85,18 +108,105 @@ proptest! {
     }
 
     #[test]
-    fn literals_and_short_copies_append_exactly(
-        literal in prop::collection::vec(any::<u8>(), 0..80), bytes in spiky_bytes(),
-        cut in any::<(prop::sample::Index, prop::sample::Index)>(),
+    fn literals_append_exactly(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let literal = Literal::new(&bytes);
+        prop_assert_eq!(literal.as_bytes(), &bytes);
+        prop_assert_eq!(Append(&literal).run(Portable), bytes.clone());
+        prop_assert_eq!(Level::detect().dispatch(Append(&literal)), bytes);
+    }
+
+    #[test]
+    fn a_map_tells_of_a_line_what_a_look_at_each_byte_tells(
+        bytes in spiky_bytes(), start in any::<prop::sample::Index>(),
+        filler in prop_oneof![3 => Just(0), 1 => 0usize..2200],
+        more in prop::collection::vec(any::<u8>(), 0..9),
     ) {
-        let (one, two) = (cut.0.index(bytes.len() + 1), cut.1.index(bytes.len() + 1));
-        let (start, end) = (one.min(two), one.max(two));
-        let expected = [&literal[..], &bytes[start..end]].concat();
-        let literal = Literal::new(&literal);
-        prop_assert_eq!(literal.as_bytes(), &expected[..expected.len() - (end - start)]);
-        let append = || Append(&literal, &bytes, start, end);
-        prop_assert_eq!(append().run(Portable), expected.clone());
-        prop_assert_eq!(Level::detect().dispatch(append()), expected);
+        let bytes = [vec![b'.'; filler], bytes].concat();
+        let start = start.index(bytes.len() + 1);
+        let mut needles = Needles::new();
+        for byte in more {
+            let _ = needles.row_of(byte);
+        }
+        let line: &[u8] = bytes[start..].split(|&byte| byte == b'\n').next().unwrap();
+        let body = line.strip_suffix(b"\r").unwrap_or(line);
+        let maps = [
+            Map(&bytes, start, &needles).run(Portable),
+            Level::detect().dispatch(Map(&bytes, start, &needles)),
+        ];
+        for map in maps {
+            let Some(map) = map else {
+                prop_assert!(line.len() >= LineMap::BYTES_MAX);
+                continue;
+            };
+            prop_assert!(line.len() < LineMap::BYTES_MAX);
+            prop_assert_eq!(map.newline(), start + line.len());
+            prop_assert_eq!(map.has_backslash(), body.contains(&b'\\'));
+            let quote_count = line.iter().filter(|&&byte| byte == b'"').count();
+            let is_special = |byte: &u8| *byte != b'"' && !super::escape::is_plain(*byte);
+            prop_assert_eq!(map.is_clean(quote_count), !body.iter().any(is_special));
+            prop_assert!(!map.is_clean(quote_count + 1));
+            let quotes: Vec<u32> = (0..line.len() as u32)
+                .filter(|&index| line[index as usize] == b'"')
+                .collect();
+            let are_known = quote_count <= LineMap::QUOTES && !map.has_backslash();
+            prop_assert_eq!(map.all_quotes(quote_count), are_known.then_some(&quotes[..]));
+            prop_assert_eq!(map.all_quotes(quote_count + 1), None);
+            for (row, needle) in needles.bytes().enumerate() {
+                let places: Vec<usize> = (start..start + line.len())
+                    .filter(|&index| bytes[index] == needle)
+                    .collect();
+                for from in start..=start + line.len() {
+                    let next = places.iter().copied().find(|&place| place >= from);
+                    let found = map.find(row, from);
+                    match next {
+                        Some(place) => prop_assert_eq!(found, place),
+                        None => prop_assert!(found >= start + line.len()),
+                    }
+                    let last = places.iter().copied().rev().find(|&place| place < from);
+                    prop_assert_eq!(map.find_last(row, start, from), last.unwrap_or(start));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fields_are_written_alike_by_all_kernels(
+        bytes in spiky_bytes(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0usize..200, any::<bool>()), 1..9),
+        keys in prop::collection::vec("[a-z]{0,40}", 9), is_clean in any::<bool>(),
+        capacity in 0usize..6000, nulls in any::<u16>(), omitted in any::<u16>(),
+    ) {
+        let (mut fields, mut spans) = (Vec::new(), Vec::new());
+        let mut expected = b"before".to_vec();
+        for (index, (start, count, is_text)) in cuts.into_iter().enumerate() {
+            let start = start.index(bytes.len() + 1);
+            let end = (start + count).min(bytes.len());
+            let key = &keys[index];
+            let is_null = nulls >> index & 1 == 1;
+            let is_omitted = omitted >> index & 1 == 1;
+            fields.push(FieldTemplate {
+                open: Literal::new(format!(",{key}:").as_bytes()),
+                null: Literal::new(if is_omitted { b"" } else { b",null" }),
+                is_text,
+            });
+            spans.push(if is_null { Span::NULL } else { Span::new(start, end) });
+            if is_null {
+                expected.extend(if is_omitted { &b""[..] } else { b",null" });
+                continue;
+            }
+            expected.extend(format!(",{key}:").into_bytes());
+            if is_text && !is_clean {
+                Portable.push_escaped(&mut expected, &bytes, start, end);
+            } else {
+                expected.extend(&bytes[start..end]);
+            }
+            if is_text {
+                expected.push(b'"');
+            }
+        }
+        let record = || Record(&bytes, &fields, &spans, is_clean, capacity);
+        prop_assert_eq!(record().run(Portable), expected.clone());
+        prop_assert_eq!(Level::detect().dispatch(record()), expected);
     }
 }
 

@@ -17,6 +17,7 @@ const ALL: Limits = Limits {
 fn plan(parser: Parser, on_parse_error: OnParseError, line_bytes_max: usize) -> Plan {
     let record = RecordPlan::new(&parser);
     Plan {
+        needles: parser.needles(),
         parser,
         filter: None,
         record,
@@ -41,10 +42,7 @@ fn run_at(level: Level, plan: &Plan, bytes: &[u8]) -> (Vec<u8>, Counts) {
         extent: Extent::Whole,
         suffix: &suffix,
     };
-    let mut transform = Transform {
-        level,
-        spans: Vec::new(),
-    };
+    let mut transform = Transform::at(level);
     let mut out = Vec::new();
     let (position, counts) = transform.run(plan, input, 0, ALL, &mut out);
     assert_eq!(position, bytes.len());

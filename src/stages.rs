@@ -1,0 +1,88 @@
+//! The stages as plain functions, for benchmarks and fuzz targets: what the threads of the pipeline
+//! call, without threads, channels and files. Not an interface to build on.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::enrich::{self, Extent, Suffix};
+use crate::parse::{Format, Parser};
+use crate::simd::Level;
+use crate::transform::{Counts, Input, Limits, Plan, Transform};
+
+/// Which kernels do the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// The best of this machine.
+    Detected,
+    /// The portable ones.
+    Portable,
+}
+
+/// What became of the lines of a chunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Lines in it, empty ones included.
+    pub lines: u64,
+    /// Records written.
+    pub records: u64,
+    /// Lines that the filter, or `on_parse_error`, dropped.
+    pub dropped: u64,
+    /// Lines with nothing in them.
+    pub empty: u64,
+}
+
+/// Parse, filter, enrich and encode: from the bytes of lines to NDJSON.
+#[derive(Debug)]
+pub struct LineTransform {
+    plan: Plan,
+    suffix: Suffix,
+    transform: Transform,
+}
+
+impl LineTransform {
+    /// Compiles the plan of a configuration. A format that is detected per file is nginx combined
+    /// here.
+    #[must_use]
+    pub fn new(config: &Config, kernels: Kernels) -> LineTransform {
+        let parser = match &config.format {
+            Format::Auto => Parser::combined(),
+            Format::Raw => Parser::raw(),
+            Format::LogFormat(format) => Parser::LogFormat(format.clone()),
+        };
+        let transform = match kernels {
+            Kernels::Detected => Transform::new(),
+            Kernels::Portable => Transform::at(Level::Portable),
+        };
+        LineTransform {
+            plan: Plan::new(parser, config),
+            suffix: Suffix::new(&config.add, &enrich::host_name(), Path::new("access.log")),
+            transform,
+        }
+    }
+
+    /// Appends the records of the lines of `chunk` to `out`.
+    pub fn run(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Outcome {
+        let input = Input {
+            bytes: chunk,
+            extent: Extent::Whole,
+            suffix: &self.suffix,
+        };
+        let limits = Limits {
+            records: u64::MAX,
+            output_bytes: usize::MAX,
+        };
+        let (_, counts) = self.transform.run(&self.plan, input, 0, limits, out);
+        Outcome::from(counts)
+    }
+}
+
+impl From<Counts> for Outcome {
+    fn from(counts: Counts) -> Outcome {
+        Outcome {
+            lines: counts.lines,
+            records: counts.records,
+            dropped: counts.filtered + counts.parse_errors_dropped,
+            empty: counts.empty,
+        }
+    }
+}
