@@ -7,7 +7,7 @@
 //!    +------------------------- opened, moved, ended -----------------------------+
 //! ```
 //!
-//! A ticket stands for a work unit in flight. The tail takes one for each and the ship thread gives
+//! A ticket stands for a work unit in flight. The tail takes one for each and the ship stage gives
 //! it back when the unit is shipped, so there is never more between them than tickets, and a sink
 //! that blocks makes the tail stop reading. Everything ends from the front: the tail returns and
 //! drops its senders, each thread returns when nothing can come any more.
@@ -25,7 +25,7 @@ use crate::checkpoint::{self, Message, Store};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::report;
-use crate::ship::{self, Shipper, Stopped};
+use crate::ship::{self, HandOver, Shipper, Stopped};
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 use crate::stats::display::{self, Began, LiveLine};
@@ -152,8 +152,6 @@ impl Threads {
         let tell = store.is_some().then_some(tell);
         // One work unit per ticket: a send never blocks once a ticket is had.
         let (work, works) = flume::bounded::<Work>(ticket_count);
-        // Batches of up to 1 MiB; a transform thread waits here while the sink is slow.
-        let (batch, batches) = flume::bounded(ticket_count);
         let (ticket, tickets) = flume::bounded(ticket_count);
         for _ in 0..ticket_count {
             // There are as many places.
@@ -168,16 +166,17 @@ impl Threads {
             stats.clone(),
             shutdown.clone(),
             pool.clone(),
+            ticket,
         );
-        let is_local = shipper.is_local();
         let shipper = Arc::new(Mutex::new(shipper));
+        // Batches of up to 1 MiB, one for each unit in flight; a transform thread waits here while
+        // the sink is slow.
+        let (hand_over, ship_thread) = HandOver::new(shipper.clone(), ticket_count);
         let batch_records_max = config.batch_size as u64;
         let dispatch = Dispatch {
             work,
             tickets,
-            batches: batch.clone(),
-            shipper: shipper.clone(),
-            is_local,
+            hand_over: hand_over.clone(),
             pool: pool.clone(),
             stats: stats.clone(),
             transform: Transform::new(),
@@ -205,12 +204,12 @@ impl Threads {
         let checkpoint = checkpoint.transpose()?;
         let mut pipeline = vec![spawn("ves-tail", move || tail.run())?];
         for index in 0..config.workers {
-            let (works, batch) = (works.clone(), batch.clone());
+            let (works, hand_over) = (works.clone(), hand_over.clone());
             let (pool, stats) = (pool.clone(), stats.clone());
             pipeline.push(spawn(&format!("ves-transform-{index}"), move || {
                 let mut transform = Transform::new();
                 for work in works {
-                    let emit = |done| batch.send(done).map_err(drop);
+                    let emit = |done| hand_over.send(done);
                     let result = transform_work(
                         &mut transform,
                         work,
@@ -225,13 +224,13 @@ impl Threads {
                 }
             })?);
         }
-        drop((works, batch));
+        drop((works, hand_over));
         let ended = eventfd(0, EventfdFlags::CLOEXEC)
             .map_err(|errno| Error::system("make an event descriptor")(errno.into()))?;
         let ended = Arc::new(ended);
-        let (to_ship, signal, switch) = (shipper.clone(), ended.clone(), shutdown.clone());
+        let (signal, switch) = (ended.clone(), shutdown.clone());
         pipeline.push(spawn("ves-ship", move || {
-            ship::stage::run(&to_ship, &batches, &ticket);
+            ship_thread.run();
             // When the sink ended first, the stages before it have to be told.
             switch.begin(Duration::ZERO);
             // A write of 1 to a counter at 0 does not fail.

@@ -10,7 +10,7 @@ pub(crate) mod stdout;
 
 use std::time::Duration;
 
-pub(crate) use stage::{Shipper, Stopped};
+pub(crate) use stage::{Ended, HandOver, Shipper, Stopped};
 
 use crate::checkpoint::SinkState;
 use crate::config::{HttpOptions, ShipUrl};

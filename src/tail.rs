@@ -48,9 +48,9 @@ use resume::Resume;
 use stdin::Stdin;
 use watch::Watcher;
 
-/// Input bytes of a chunk, and of a work unit of several: about 1400 lines of 182 bytes, a batch or
-/// two.
-const CHUNK_BYTES: u64 = 256 << 10;
+/// Input bytes of a chunk, and of a work unit of several: about 2900 lines of 182 bytes, a few
+/// batches.
+const CHUNK_BYTES: u64 = 512 << 10;
 
 /// Most chunks in a work unit: bounds the windows that work in flight can hold.
 const CHUNKS_PER_WORK_MAX: usize = 64;

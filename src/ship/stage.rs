@@ -1,8 +1,15 @@
 //! The ship stage: batches in order to the sink, retried until it takes them, then acknowledged.
+//!
+//! A sink that waits for others (HTTP) has a thread of its own. A sink that is a local system call
+//! is used by whichever thread has made a batch: it puts the batch into the queue and ships what is
+//! there, unless another thread is at it, which then ships this one too. So no batch waits for a
+//! thread to wake up.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
+
+use flume::RecvTimeoutError;
 
 use super::retry::{Backoff, Complaints};
 use super::{Sink, SinkError};
@@ -26,8 +33,7 @@ pub(crate) enum Stopped {
     Expired(String),
 }
 
-/// The sink with everything that belongs to shipping one batch. Used by one thread at a time: the
-/// ship thread, or the tail thread while nothing is in flight.
+/// The sink with everything that belongs to shipping one batch. Used by one thread at a time.
 pub(crate) struct Shipper {
     sink: Box<dyn Sink>,
     next_sequence: u64,
@@ -39,18 +45,21 @@ pub(crate) struct Shipper {
     stats: Arc<Stats>,
     shutdown: Shutdown,
     pool: BatchPool,
+    tickets: flume::Sender<()>,
+    early: Early,
     stopped: Option<Stopped>,
 }
 
 impl Shipper {
-    /// A shipper to `sink`. Progress goes to `checkpoint`,
-    /// used batches to `pool`.
+    /// A shipper to `sink`. Progress goes to `checkpoint`, used batches to `pool`, and a ticket for
+    /// each work unit that is shipped to `tickets`.
     pub(crate) fn new(
         sink: Box<dyn Sink>,
         checkpoint: Option<flume::Sender<Message>>,
         stats: Arc<Stats>,
         shutdown: Shutdown,
         pool: BatchPool,
+        tickets: flume::Sender<()>,
     ) -> Shipper {
         Shipper {
             complaints: Complaints::new(sink.name()),
@@ -63,13 +72,10 @@ impl Shipper {
             stats,
             shutdown,
             pool,
+            tickets,
+            early: Early::default(),
             stopped: None,
         }
-    }
-
-    /// Whether delivery is cheap enough to run where the batch was made.
-    pub(crate) fn is_local(&self) -> bool {
-        self.sink.is_local()
     }
 
     /// Why shipping ended early, if it did.
@@ -77,12 +83,33 @@ impl Shipper {
         self.stopped.as_ref()
     }
 
+    /// Takes a batch in any order, and ships all whose turn it is. Blocks while the sink does.
+    ///
+    /// # Errors
+    /// When nothing can be delivered any more: the pipeline is then told to end.
+    fn take(&mut self, batch: Batch) -> Result<(), Stopped> {
+        self.early.put(batch);
+        while let Some(batch) = self.early.take(self.next_sequence) {
+            let is_last = batch.is_last;
+            if let Err(stopped) = self.ship(batch) {
+                self.shutdown.begin(Duration::ZERO);
+                return Err(stopped);
+            }
+            if is_last {
+                // There are as many places as tickets, so this never blocks; at the end the tail
+                // may be gone.
+                let _ = self.tickets.try_send(());
+            }
+        }
+        Ok(())
+    }
+
     /// Delivers the next batch, however often that has to be tried, and acknowledges it. Blocks
     /// while the sink does.
     ///
     /// # Errors
     /// When the batch cannot be delivered any more: it is then not acknowledged, nor is any after.
-    pub(crate) fn ship(&mut self, batch: Batch) -> Result<(), Stopped> {
+    fn ship(&mut self, batch: Batch) -> Result<(), Stopped> {
         if let Some(stopped) = &self.stopped {
             return Err(stopped.clone());
         }
@@ -133,7 +160,7 @@ impl Shipper {
     }
 
     /// Hands acknowledged progress to the checkpoint thread when the last time was that long ago.
-    pub(crate) fn tell_checkpoint(&mut self, interval: Duration) {
+    fn tell_checkpoint(&mut self, interval: Duration) {
         if self.acknowledged.is_empty() || self.acknowledged_at.elapsed() < interval {
             return;
         }
@@ -153,36 +180,134 @@ impl Shipper {
     }
 }
 
-/// The ship thread: puts batches in order and ships them, until all senders are gone or shipping
-/// is stopped. Gives a ticket back for each work unit. Blocks.
-pub(crate) fn run(
-    shipper: &Mutex<Shipper>,
-    batches: &flume::Receiver<Batch>,
-    tickets: &flume::Sender<()>,
-) {
-    let mut early = Early::default();
-    loop {
-        let received = batches.recv_timeout(ACKNOWLEDGE_INTERVAL);
-        let mut shipper = shipper.lock().unwrap_or_else(PoisonError::into_inner);
-        match received {
-            Ok(batch) => early.put(batch),
-            Err(flume::RecvTimeoutError::Timeout) => {}
-            Err(flume::RecvTimeoutError::Disconnected) => {
-                return shipper.tell_checkpoint(Duration::ZERO);
-            }
+/// How batches get to the sink. Clones share it; the ship thread ends when all are gone.
+#[derive(Clone)]
+pub(crate) struct HandOver {
+    /// To the ship thread; for a local sink only to keep it alive.
+    inbox: flume::Sender<Batch>,
+    local: Option<Local>,
+}
+
+/// A sink that is used by whoever has a batch for it.
+#[derive(Clone)]
+struct Local {
+    put: flume::Sender<Batch>,
+    take: flume::Receiver<Batch>,
+    shipper: Arc<Mutex<Shipper>>,
+}
+
+/// Shipping has ended for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended;
+
+impl HandOver {
+    /// The way to `shipper`, with room for `batches_max` batches that wait, and the other end of it.
+    pub(crate) fn new(shipper: Arc<Mutex<Shipper>>, batches_max: usize) -> (HandOver, ShipThread) {
+        let (inbox, batches) = flume::bounded(batches_max);
+        let is_local = lock(&shipper).sink.is_local();
+        let local = is_local.then(|| {
+            let (put, take) = flume::bounded(batches_max);
+            let shipper = shipper.clone();
+            Local { put, take, shipper }
+        });
+        let thread = ShipThread {
+            shipper,
+            batches,
+            local: local.clone(),
+        };
+        (HandOver { inbox, local }, thread)
+    }
+
+    /// Hands a batch over; blocks while the sink, or the queue before it, is full.
+    ///
+    /// # Errors
+    /// When nothing is shipped any more.
+    pub(crate) fn send(&self, batch: Batch) -> Result<(), Ended> {
+        match &self.local {
+            Some(local) => local.send(batch),
+            None => self.inbox.send(batch).map_err(|_| Ended),
         }
-        while let Some(batch) = early.take(shipper.next_sequence) {
-            let is_last = batch.is_last;
-            if shipper.ship(batch).is_err() {
-                return shipper.tell_checkpoint(Duration::ZERO);
-            }
-            if is_last {
-                // There are as many places as tickets, so this never blocks; at the end the tail
-                // may be gone.
-                let _ = tickets.try_send(());
-            }
+    }
+}
+
+impl Local {
+    fn send(&self, batch: Batch) -> Result<(), Ended> {
+        if let Err(full) = self.put.try_send(batch) {
+            let mut shipper = lock(&self.shipper);
+            self.ship_with(&mut shipper)?;
+            shipper.take(full.into_inner()).map_err(|_| Ended)?;
         }
-        shipper.tell_checkpoint(ACKNOWLEDGE_INTERVAL);
+        self.ship_waiting()
+    }
+
+    /// Ships what waits, unless another thread is at it. That one looks once more after it has let
+    /// go of the shipper, so nothing stays behind.
+    fn ship_waiting(&self) -> Result<(), Ended> {
+        while !self.take.is_empty() {
+            let mut shipper = match self.shipper.try_lock() {
+                Ok(shipper) => shipper,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return Ok(()),
+            };
+            self.ship_with(&mut shipper)?;
+        }
+        Ok(())
+    }
+
+    fn ship_with(&self, shipper: &mut Shipper) -> Result<(), Ended> {
+        while let Ok(batch) = self.take.try_recv() {
+            shipper.take(batch).map_err(|_| Ended)?;
+        }
+        Ok(())
+    }
+}
+
+fn lock(shipper: &Mutex<Shipper>) -> MutexGuard<'_, Shipper> {
+    shipper.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the ship thread needs.
+pub(crate) struct ShipThread {
+    shipper: Arc<Mutex<Shipper>>,
+    batches: flume::Receiver<Batch>,
+    local: Option<Local>,
+}
+
+impl ShipThread {
+    /// Ships what comes, until all senders are gone or shipping is stopped, and has what was
+    /// acknowledged brought to the checkpoint in time. Blocks.
+    pub(crate) fn run(&self) {
+        loop {
+            let received = self.batches.recv_timeout(ACKNOWLEDGE_INTERVAL);
+            let mut is_over = matches!(received, Err(RecvTimeoutError::Disconnected));
+            if let Ok(batch) = received {
+                // That shipping has stopped is seen below.
+                let _ = lock(&self.shipper).take(batch);
+            }
+            self.ship_waiting();
+            {
+                let mut shipper = lock(&self.shipper);
+                is_over |= shipper.stopped.is_some();
+                let interval = if is_over {
+                    Duration::ZERO
+                } else {
+                    ACKNOWLEDGE_INTERVAL
+                };
+                shipper.tell_checkpoint(interval);
+            }
+            if is_over {
+                return;
+            }
+            // Somebody may have found the shipper locked just now.
+            self.ship_waiting();
+        }
+    }
+
+    fn ship_waiting(&self) {
+        if let Some(local) = &self.local {
+            // That shipping has stopped is seen where it is asked for.
+            let _ = local.ship_waiting();
+        }
     }
 }
 

@@ -5,21 +5,17 @@
 //! 30 to 50 us of latency on the machine of the first measurements. The threads fan out when there
 //! is a backlog.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::chunk::{Chunk, Work};
-use crate::batch::{Batch, BatchPool};
-use crate::ship::Shipper;
+use crate::batch::BatchPool;
+use crate::ship::{Ended, HandOver};
 use crate::stats::Stats;
 use crate::transform::{Transform, transform_work};
 
 /// Most input bytes of a work unit that the tail thread transforms itself: about 50 us of work.
 const INLINE_BYTES_MAX: usize = 64 << 10;
-
-/// The pipeline behind the tail was taken apart: reading ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ended;
 
 /// The tail's end of the pipeline.
 pub(crate) struct Dispatch {
@@ -27,12 +23,8 @@ pub(crate) struct Dispatch {
     pub(crate) work: flume::Sender<Work>,
     /// One per work unit that may be in flight; bounds the memory of everything behind the tail.
     pub(crate) tickets: flume::Receiver<()>,
-    /// Batches for the ship thread.
-    pub(crate) batches: flume::Sender<Batch>,
-    /// The sink, for local ones, while nothing is in flight.
-    pub(crate) shipper: Arc<Mutex<Shipper>>,
-    /// Whether the sink is a local system call.
-    pub(crate) is_local: bool,
+    /// The way to the sink for what the tail transforms itself.
+    pub(crate) hand_over: HandOver,
     /// Empty batches.
     pub(crate) pool: BatchPool,
     /// Counters.
@@ -65,25 +57,19 @@ impl Dispatch {
             seen_at,
         };
         self.sequence += 1;
-        if bytes <= INLINE_BYTES_MAX && self.is_idle() {
-            return self.run_here(work);
-        }
+        let is_run_here = bytes <= INLINE_BYTES_MAX && self.is_idle();
         self.tickets.recv().map_err(|_| Ended)?;
-        self.work.send(work).map_err(|_| Ended)
-    }
-
-    fn run_here(&mut self, work: Work) -> Result<(), Ended> {
-        let records_max = self.batch_records_max;
-        let (transform, pool, stats) = (&mut self.transform, &self.pool, &self.stats);
-        if !self.is_local {
-            self.tickets.recv().map_err(|_| Ended)?;
-            return transform_work(transform, work, records_max, pool, stats, |batch| {
-                self.batches.send(batch).map_err(|_| Ended)
-            });
+        if !is_run_here {
+            return self.work.send(work).map_err(|_| Ended);
         }
-        let mut shipper = self.shipper.lock().unwrap_or_else(PoisonError::into_inner);
-        transform_work(transform, work, records_max, pool, stats, |batch| {
-            shipper.ship(batch).map_err(|_| Ended)
-        })
+        let emit = |batch| self.hand_over.send(batch);
+        transform_work(
+            &mut self.transform,
+            work,
+            self.batch_records_max,
+            &self.pool,
+            &self.stats,
+            emit,
+        )
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::chunk::{Chunk, Source};
-use super::dispatch::Ended;
 use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
 use super::resume::{self, Sought};
@@ -16,6 +15,7 @@ use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, POLL_INTERVAL, Tail, WINDOWS_KEPT_
 use crate::checkpoint::Message;
 use crate::enrich::Suffix;
 use crate::parse::Parser;
+use crate::ship::Ended;
 
 impl Tail {
     /// Reads everything that is there to read.
