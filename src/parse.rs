@@ -3,12 +3,13 @@
 
 pub mod fields;
 pub mod log_format;
+mod rows;
 
 pub use fields::{Field, FieldKind, Fields, Schema, Span};
 pub use log_format::LogFormat;
+pub(crate) use rows::Rows;
 
-use crate::simd::portable::Portable;
-use crate::simd::{Kernels, LineMap, Needles};
+use crate::simd::{BlockMap, Needles};
 
 /// The field that holds a line which is not taken apart.
 pub(crate) const MESSAGE: &str = "message";
@@ -104,17 +105,27 @@ impl Parser {
         }
     }
 
+    /// Finds the fields of all `rows` that are what most lines are, and flags the others as
+    /// irregular: these are left to [`Parser::parse`]. `map` is of the lines, with the needles of
+    /// this format.
+    #[inline(always)]
+    pub(crate) fn parse_rows(&self, map: &BlockMap, bytes: &[u8], rows: &mut Rows) {
+        match self {
+            Parser::Raw(_) => {
+                (rows.positions, rows.field_ends) = (rows.starts, rows.ends);
+                rows.store(0);
+            }
+            Parser::LogFormat(format) => format.parse_rows(map, bytes, rows),
+        }
+    }
+
     /// Finds the fields of the line `bytes[start..end]` (without its newline) and puts their spans
-    /// into `spans`, one per slot of the schema. `map` is the map of that line with the needles of
-    /// this format, where it has one.
+    /// into `spans`, one per slot of the schema.
     ///
     /// # Errors
     /// The first reason for which the line is not of this format; `spans` is then unspecified.
-    #[inline(always)]
-    pub(crate) fn parse<K: Kernels>(
+    pub(crate) fn parse(
         &self,
-        kernels: K,
-        map: Option<&LineMap>,
         bytes: &[u8],
         start: usize,
         end: usize,
@@ -127,7 +138,7 @@ impl Parser {
                 }
                 Ok(())
             }
-            Parser::LogFormat(format) => format.parse(kernels, map, bytes, start, end, spans),
+            Parser::LogFormat(format) => format.parse(bytes, start, end, spans),
         }
     }
 }
@@ -144,7 +155,7 @@ pub(crate) fn detect(sample: &[u8]) -> Option<Parser> {
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     for line in lines.filter(|line| !line.is_empty()).take(8) {
         seen = true;
-        let parsed = combined.parse(Portable, None, line, 0, line.len(), &mut spans);
+        let parsed = combined.parse(line, 0, line.len(), &mut spans);
         if parsed.is_err() {
             return Some(Parser::raw());
         }

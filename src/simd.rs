@@ -1,4 +1,4 @@
-//! Byte kernels of the transform: map a line, find a byte, write the fields of a record, copy text
+//! Byte kernels of the transform: map lines, find a byte, write the fields of a record, copy text
 //! while escaping it for JSON.
 //!
 //! Each kernel exists twice with byte-for-byte equal results: [`avx2`] and [`portable`] (on
@@ -11,28 +11,31 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+mod block_map;
 pub(crate) mod escape;
-mod line_map;
 pub(crate) mod portable;
 mod template;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use line_map::{LineMap, Needles};
+pub(crate) use block_map::{BlockMap, Cursor, MappedLine, Needles};
 pub(crate) use template::{FieldTemplate, Literal};
 
 use crate::parse::Span;
 
 /// The kernel set of one instruction set. `Copy` and empty: it is passed by value to be inlined.
 pub(crate) trait Kernels: Copy {
+    /// Runs `body` with these kernels in a frame of its own. PERF: parsing and writing a line in one
+    /// frame with all around it leaves too few registers: 1650 instructions a line, a third of them
+    /// moving things to the stack and back.
+    fn call<L: Loop>(self, body: L) -> L::Output;
+
     /// The index of the first `needle` in `haystack[start..end]`, or `end` where there is none.
     /// Bytes after `end` may be read, those after the slice are not.
     fn find(self, haystack: &[u8], start: usize, end: usize, needle: u8) -> usize;
 
-    /// Maps the line that begins at `start` and ends at the next newline or the end of the slice:
-    /// where the needles are in it, and what else it has. Returns whether it fits into the map,
-    /// which is of no use otherwise.
-    fn map_line(self, haystack: &[u8], start: usize, needles: &Needles, map: &mut LineMap) -> bool;
+    /// Maps the bytes from `start` on: where the needles, the quotes and the stops are in them.
+    fn map_block(self, haystack: &[u8], start: usize, needles: &Needles, map: &mut BlockMap);
 
     /// Appends `haystack[start..end]` to `out` as the inside of a JSON string: quotes, backslashes
     /// and control characters escaped, invalid UTF-8 replaced by U+FFFD.

@@ -9,14 +9,16 @@ use crate::config::{Config, OnParseError};
 use crate::encode::RecordPlan;
 use crate::enrich::{Extent, Suffix};
 use crate::filter::BoundFilter;
-use crate::parse::{Failure, Fields, Parser, Span};
-use crate::simd::{Kernels, Level, LineMap, Loop, Needles};
+use crate::parse::{Fields, Parser, Rows};
+use crate::simd::{BlockMap, Cursor, Kernels, Level, Loop, MappedLine, Needles};
 
 /// Everything that is known before the first line of a format comes: compiled once.
 #[derive(Debug)]
 pub(crate) struct Plan {
     parser: Parser,
     needles: Needles,
+    /// Quotes in a line whose values have none.
+    quote_count: usize,
     /// `None` where every line is kept, so that such a pipeline does not pay for the question.
     filter: Option<BoundFilter>,
     record: RecordPlan,
@@ -31,6 +33,7 @@ impl Plan {
         Plan {
             filter: (!filter.is_empty()).then(|| filter.bind(parser.schema())),
             needles: parser.needles(),
+            quote_count: parser.quote_count(),
             record: RecordPlan::new(&parser),
             on_parse_error: config.on_parse_error,
             line_bytes_max: config.line_bytes_max,
@@ -99,8 +102,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Transform {
     level: Level,
-    map: Box<LineMap>,
-    spans: Vec<Span>,
+    map: Box<BlockMap>,
+    rows: Box<Rows>,
 }
 
 impl Transform {
@@ -113,8 +116,8 @@ impl Transform {
     pub(crate) fn at(level: Level) -> Transform {
         Transform {
             level,
-            map: Box::new(LineMap::new()),
-            spans: Vec::new(),
+            map: Box::new(BlockMap::new()),
+            rows: Box::new(Rows::new()),
         }
     }
 
@@ -129,33 +132,42 @@ impl Transform {
         limits: Limits,
         out: &mut Vec<u8>,
     ) -> (usize, Counts) {
-        let slots = plan.parser.schema().fields().len();
-        if self.spans.len() != slots {
-            self.spans.clear();
-            self.spans.resize(slots, Span::NULL);
-        }
-        let spans = self.spans.as_mut_slice();
         self.level.dispatch(Pass {
             plan,
             input,
-            position,
+            start: position,
             limits,
             map: &mut self.map,
-            spans,
+            rows: &mut self.rows,
+            lines: [LineFlags::default(); Rows::COUNT_MAX],
             out,
+            counts: Counts::default(),
         })
     }
 }
 
-/// One run of [`Transform::run`], as the loop that is compiled per instruction set.
+/// One run of [`Transform::run`], as the loop that is compiled per instruction set: split some lines
+/// off, find all their fields, then write the records of those that are kept.
 struct Pass<'a> {
     plan: &'a Plan,
     input: Input<'a>,
-    position: usize,
+    /// The first byte that is not taken yet.
+    start: usize,
     limits: Limits,
-    map: &'a mut LineMap,
-    spans: &'a mut [Span],
+    map: &'a mut BlockMap,
+    rows: &'a mut Rows,
+    lines: [LineFlags; Rows::COUNT_MAX],
     out: &'a mut Vec<u8>,
+    counts: Counts,
+}
+
+/// What is known of a line besides its place.
+#[derive(Clone, Copy, Debug, Default)]
+struct LineFlags {
+    /// Its text can be copied as it is.
+    is_clean: bool,
+    /// It is longer than a line may be.
+    is_cut: bool,
 }
 
 impl Loop for Pass<'_> {
@@ -163,124 +175,155 @@ impl Loop for Pass<'_> {
 
     #[inline(always)]
     fn run<K: Kernels>(mut self, kernels: K) -> (usize, Counts) {
-        let bytes = self.input.bytes;
-        let mut counts = Counts::default();
-        while self.position < bytes.len()
-            && counts.records < self.limits.records
+        let byte_count = self.input.bytes.len();
+        let slots = self.plan.parser.schema().fields().len();
+        // Where the map ends for this loop: nothing is mapped yet.
+        let (mut map_end, mut cursor) = (self.start, Cursor::default());
+        while self.start < byte_count
+            && self.counts.records < self.limits.records
             && self.out.len() < self.limits.output_bytes
         {
-            let (start, needles) = (self.position, &self.plan.needles);
-            let is_mapped = kernels.map_line(bytes, start, needles, self.map);
-            let newline = if is_mapped {
-                self.map.newline()
-            } else {
-                kernels.find(bytes, start, bytes.len(), b'\n')
-            };
-            self.line(kernels, is_mapped, newline, &mut counts);
-            self.position = newline + 1;
+            if self.start >= map_end {
+                let (bytes, needles) = (self.input.bytes, &self.plan.needles);
+                kernels.map_block(bytes, self.start, needles, self.map);
+                (map_end, cursor) = (self.map.end(), Cursor::default());
+            }
+            self.rows.clear(slots);
+            self.split(kernels, &mut map_end, &mut cursor);
+            kernels.call(ParseRows {
+                parser: &self.plan.parser,
+                map: self.map,
+                bytes: self.input.bytes,
+                rows: self.rows,
+            });
+            for row in 0..self.rows.count() {
+                self.take(kernels, row);
+            }
         }
-        (self.position.min(bytes.len()), counts)
+        (self.start.min(byte_count), self.counts)
+    }
+}
+
+/// [`Parser::parse_rows`], in a frame of its own.
+struct ParseRows<'a> {
+    parser: &'a Parser,
+    map: &'a BlockMap,
+    bytes: &'a [u8],
+    rows: &'a mut Rows,
+}
+
+impl Loop for ParseRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<K: Kernels>(self, _kernels: K) {
+        self.parser.parse_rows(self.map, self.bytes, self.rows);
     }
 }
 
 impl Pass<'_> {
-    /// Takes the line from `position` to `newline`.
+    /// Splits lines off, until there are as many as may be, or the map ends: `map_end` is then set
+    /// to where the next one has to begin.
     #[inline(always)]
-    fn line<K: Kernels>(
-        &mut self,
-        kernels: K,
-        is_mapped: bool,
-        newline: usize,
-        counts: &mut Counts,
-    ) {
-        let (bytes, start) = (self.input.bytes, self.position);
-        counts.lines += 1;
+    fn split<K: Kernels>(&mut self, kernels: K, map_end: &mut usize, cursor: &mut Cursor) {
+        let bytes = self.input.bytes;
+        let records_left = self.limits.records - self.counts.records;
+        let count_max = records_left.min(Rows::COUNT_MAX as u64) as usize;
+        while self.rows.count() < count_max && self.start < *map_end {
+            let (start, quote_count) = (self.start, self.plan.quote_count);
+            match MappedLine::find(kernels, self.map, bytes, start, *cursor, quote_count) {
+                Some(line) => {
+                    *cursor = line.next(quote_count);
+                    self.add(&line);
+                }
+                // It goes on behind the block: it is mapped again from its beginning, ...
+                None if self.map.start() < start => *map_end = start,
+                // ... or, if it is longer than a block, taken without a map.
+                None => {
+                    let newline = kernels.find(bytes, start, bytes.len(), b'\n');
+                    self.add(&MappedLine::without_map(newline));
+                    *map_end = start;
+                }
+            }
+        }
+    }
+
+    /// Adds the next line to the rows, unless it is empty.
+    #[inline(always)]
+    fn add(&mut self, line: &MappedLine) {
+        let (bytes, start) = (self.input.bytes, self.start);
+        let newline = line.newline();
+        self.start = newline + 1;
+        self.counts.lines += 1;
         let mut end = newline;
         if end > start && bytes.get(end - 1) == Some(&b'\r') {
             end -= 1;
         }
         if end == start {
-            counts.empty += 1;
+            self.counts.empty += 1;
             return;
         }
-        let mut extent = self.input.extent;
-        if end - start > self.plan.line_bytes_max {
+        let is_cut = end - start > self.plan.line_bytes_max;
+        if is_cut {
             end = cut(bytes, start, start + self.plan.line_bytes_max);
-            extent = Extent::Truncated;
         }
-        counts.truncated += u64::from(extent == Extent::Truncated);
-        match self.parse(kernels, is_mapped, end) {
-            Ok(()) => {
-                let quote_count = self.plan.parser.quote_count();
-                let is_clean = is_mapped && self.map.is_clean(quote_count);
-                self.parsed(kernels, is_clean, extent, counts);
-            }
-            Err(failure) => {
-                let line = bytes.get(start..end).unwrap_or_default();
-                self.unparsed(kernels, line, failure.0, extent, counts);
-            }
+        let row = self.rows.count();
+        if let Some(flags) = self.lines.get_mut(row) {
+            *flags = LineFlags {
+                is_clean: line.is_clean(),
+                is_cut,
+            };
         }
+        let is_regular = line.is_regular() && !is_cut;
+        self.rows.push(start, end, line.first_quote(), is_regular);
     }
 
-    /// Finds the fields of the line from `position` to `end`.
+    /// Parses a line of the rows, if that is still to be done, and writes its record.
     #[inline(always)]
-    fn parse<K: Kernels>(
-        &mut self,
-        kernels: K,
-        is_mapped: bool,
-        end: usize,
-    ) -> Result<(), Failure> {
-        let map = is_mapped.then_some(&*self.map);
-        let (bytes, start) = (self.input.bytes, self.position);
-        let parser = &self.plan.parser;
-        parser.parse(kernels, map, bytes, start, end, self.spans)
-    }
-
-    #[inline(always)]
-    fn parsed<K: Kernels>(
-        &mut self,
-        kernels: K,
-        is_clean: bool,
-        extent: Extent,
-        counts: &mut Counts,
-    ) {
-        counts.parsed += 1;
+    fn take<K: Kernels>(&mut self, kernels: K, row: usize) {
         let bytes = self.input.bytes;
+        let flags = self.lines.get(row).copied().unwrap_or_default();
+        let extent = if flags.is_cut {
+            Extent::Truncated
+        } else {
+            self.input.extent
+        };
+        self.counts.truncated += u64::from(extent == Extent::Truncated);
+        if self.rows.is_irregular(row) {
+            let (start, end) = self.rows.bounds(row);
+            let spans = self.rows.spans_mut(row);
+            if let Err(failure) = self.plan.parser.parse(bytes, start, end, spans) {
+                let line = bytes.get(start..end).unwrap_or_default();
+                return self.unparsed(kernels, line, failure.0, extent);
+            }
+        }
+        self.counts.parsed += 1;
+        let spans = self.rows.spans(row);
         if let Some(filter) = &self.plan.filter
-            && !filter.keeps(&Fields {
-                bytes,
-                spans: self.spans,
-            })
+            && !filter.keeps(&Fields { bytes, spans })
         {
-            counts.filtered += 1;
+            self.counts.filtered += 1;
             return;
         }
         let suffix = self.input.suffix.of(extent);
         self.plan
             .record
-            .push_record(kernels, self.out, bytes, self.spans, is_clean, suffix);
-        counts.records += 1;
+            .push_record(kernels, self.out, bytes, spans, flags.is_clean, suffix);
+        self.counts.records += 1;
     }
 
     #[cold]
-    fn unparsed<K: Kernels>(
-        &mut self,
-        kernels: K,
-        line: &[u8],
-        failure: usize,
-        extent: Extent,
-        counts: &mut Counts,
-    ) {
-        counts.parse_errors += 1;
+    fn unparsed<K: Kernels>(&mut self, kernels: K, line: &[u8], failure: usize, extent: Extent) {
+        self.counts.parse_errors += 1;
         if self.plan.on_parse_error == OnParseError::Drop {
-            counts.parse_errors_dropped += 1;
+            self.counts.parse_errors_dropped += 1;
             return;
         }
         let suffix = self.input.suffix.of(extent);
         self.plan
             .record
             .push_unparsed(kernels, self.out, line, failure, suffix);
-        counts.records += 1;
+        self.counts.records += 1;
     }
 }
 

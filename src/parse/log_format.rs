@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use super::Failure;
 use super::fields::{Field, FieldKind, Schema, Span};
-use crate::simd::{Kernels, LineMap, Needles};
+use super::rows::Rows;
+use crate::simd::{BlockMap, Needles};
 
 /// nginx's predefined format `combined`.
 pub const COMBINED: &str = concat!(
@@ -226,115 +227,171 @@ impl LogFormat {
         row.unwrap_or(0)
     }
 
-    /// Finds the fields of `bytes[start..end]`; see [`super::Parser::parse`].
+    /// Finds the fields of `rows` as far as that is quickly done; see [`super::Parser::parse_rows`].
+    ///
+    /// A field is taken to end at the first byte that can end it. Where a line has just the quotes
+    /// of its format, each is known to end its field, so the fields between two are found without
+    /// those before. A line of which this is not true is left to [`LogFormat::parse`], which finds
+    /// the same for all others.
     #[inline(always)]
-    pub(crate) fn parse<K: Kernels>(
-        &self,
-        kernels: K,
-        map: Option<&LineMap>,
-        bytes: &[u8],
-        start: usize,
-        end: usize,
-        spans: &mut [Span],
-    ) -> Result<(), Failure> {
-        let mut position = start;
+    pub(crate) fn parse_rows(&self, map: &BlockMap, bytes: &[u8], rows: &mut Rows) {
+        if !self.is_mappable {
+            return rows.is_irregular.fill(true);
+        }
+        rows.positions = rows.starts;
         if !self.prefix.is_empty() {
-            let line = bytes.get(start..end).unwrap_or_default();
-            if !line.starts_with(&self.prefix) {
-                return Err(Failure(0));
-            }
-            position += self.prefix.len();
+            self.skip_prefix(bytes, rows);
         }
-        match map {
-            Some(map) if self.is_mappable => {
-                let finder = InMap { map };
-                self.parse_with(finder, bytes, position, end, spans)
-            }
-            _ => self.parse_with(InBytes { kernels, bytes }, bytes, position, end, spans),
-        }
-    }
-
-    #[inline(always)]
-    fn parse_with<F: Finder>(
-        &self,
-        finder: F,
-        bytes: &[u8],
-        start: usize,
-        end: usize,
-        spans: &mut [Span],
-    ) -> Result<(), Failure> {
-        let is_careful = finder.has_backslash();
-        let quotes = finder.all_quotes(self.quote_count).unwrap_or_default();
-        let (mut field_start, mut position) = (start, start);
         for step in &self.steps {
-            field_start = position;
-            // Where the line has just the quotes of its format, each is known to end its field, so
-            // the fields between two are found without waiting for those before. The search from
-            // field to field finds the same, or the comparison of the terminator fails.
-            let at = step.quote.and_then(|(index, bytes_before)| {
-                let quote = finder.start() + *quotes.get(index)? as usize;
-                quote.checked_sub(bytes_before)
-            });
-            let mut at = match at {
-                Some(at) if at >= position => at,
-                _ => finder.find(step.row, step.word as u8, position, end),
-            };
-            if is_careful || !step.is_at(bytes, at, end) {
-                at = step.find_end(bytes, position, end)?;
+            match step.quote {
+                Some((number, bytes_before)) => {
+                    let quotes = map.quotes();
+                    let offset = map.start().wrapping_sub(bytes_before);
+                    step.find_ends(bytes, rows, |_, first_quote| {
+                        let quote = quotes.get(first_quote + number).copied();
+                        offset.wrapping_add(quote.unwrap_or_default() as usize)
+                    });
+                }
+                None => {
+                    let row = map.row(step.row);
+                    step.find_ends(bytes, rows, |position, _| row.find(position));
+                }
             }
-            self.store(step, finder, bytes, position..at, spans)?;
-            position = at + step.terminator.len();
+            self.store_column(step.target, map, bytes, rows);
+            rows.advance(step.terminator.len());
         }
-        if let Some(rest) = &self.rest {
-            return self.store(rest, finder, bytes, position..end, spans);
-        }
-        if position != end
-            && let Some(step) = self.steps.last()
-        {
+        rows.field_ends = rows.ends;
+        match &self.rest {
+            Some(rest) => self.store_column(rest.target, map, bytes, rows),
             // The last terminator has to be found at the end, not where it comes first.
-            let at = step.find_end(bytes, field_start, end)?;
-            self.store(step, finder, bytes, field_start..at, spans)?;
-        }
-        Ok(())
-    }
-
-    /// Puts the value of a step into its slots.
-    #[inline(always)]
-    fn store<F: Finder>(
-        &self,
-        step: &Step,
-        finder: F,
-        bytes: &[u8],
-        value: Range<usize>,
-        spans: &mut [Span],
-    ) -> Result<(), Failure> {
-        match step.target {
-            Target::Text(slot) => set(spans, slot, Span::new(value.start, value.end)),
-            Target::Integer(slot) => {
-                let Some(span) = integer_span(bytes, value.start, value.end) else {
-                    return Err(Failure(step.not_an_integer));
-                };
-                set(spans, slot, span);
-            }
-            Target::Request(slot) => {
-                let parts = split_request(finder, self.space_row, value);
-                if let Some(slots) = spans.get_mut(slot..slot + 4) {
-                    slots.copy_from_slice(&parts);
+            None => {
+                let ends = rows.positions.iter().zip(&rows.ends);
+                for (is_irregular, (position, end)) in rows.is_irregular.iter_mut().zip(ends) {
+                    *is_irregular |= position != end;
                 }
             }
         }
-        Ok(())
+    }
+
+    fn skip_prefix(&self, bytes: &[u8], rows: &mut Rows) {
+        for row in 0..rows.count() {
+            let (start, end) = rows.bounds(row);
+            let line = bytes.get(start..end).unwrap_or_default();
+            rows.is_irregular[row] |= !line.starts_with(&self.prefix);
+            rows.positions[row] += self.prefix.len().min(line.len()) as u32;
+        }
+    }
+
+    #[inline(always)]
+    fn store_column(&self, target: Target, map: &BlockMap, bytes: &[u8], rows: &mut Rows) {
+        match target {
+            Target::Text(slot) => rows.store(slot),
+            Target::Integer(slot) => {
+                rows.store(slot);
+                for row in 0..rows.count() {
+                    let start = rows.positions[row] as usize;
+                    let end = rows.field_ends[row] as usize;
+                    rows.is_irregular[row] |= !is_short_integer(bytes, start, end);
+                }
+            }
+            Target::Request(slot) => {
+                let spaces = map.row(self.space_row);
+                for row in 0..rows.count() {
+                    let start = rows.positions[row] as usize;
+                    let end = rows.field_ends[row] as usize;
+                    let first = spaces.find(start);
+                    let last = spaces.find_last(start, end);
+                    let parts = request_parts(start..end, first, last);
+                    let slots = rows.spans_mut(row).get_mut(slot..);
+                    if let Some(slots) = slots.and_then(<[Span]>::first_chunk_mut) {
+                        *slots = parts;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds the fields of `bytes[start..end]`; see [`super::Parser::parse`].
+    #[inline(never)]
+    pub(crate) fn parse(
+        &self,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        spans: &mut [Span],
+    ) -> Result<(), Failure> {
+        let line = bytes.get(start..end).unwrap_or_default();
+        if !line.starts_with(&self.prefix) {
+            return Err(Failure(0));
+        }
+        let mut position = start + self.prefix.len();
+        for step in &self.steps {
+            let at = step.find_end(bytes, position, end)?;
+            store(step, bytes, position..at, spans)?;
+            position = at + step.terminator.len();
+        }
+        match &self.rest {
+            Some(rest) => store(rest, bytes, position..end, spans),
+            None => Ok(()),
+        }
     }
 }
 
+/// Puts the value of a step into its slots.
+fn store(
+    step: &Step,
+    bytes: &[u8],
+    value: Range<usize>,
+    spans: &mut [Span],
+) -> Result<(), Failure> {
+    match step.target {
+        Target::Text(slot) => set(spans, slot, Span::new(value.start, value.end)),
+        Target::Integer(slot) => {
+            let digits = bytes.get(value.clone()).unwrap_or_default();
+            let Some(span) = integer_span(digits, value.start) else {
+                return Err(Failure(step.not_an_integer));
+            };
+            set(spans, slot, span);
+        }
+        Target::Request(slot) => {
+            let request = bytes.get(value.clone()).unwrap_or_default();
+            let first = memchr::memchr(b' ', request).map_or(value.end, |at| value.start + at);
+            let last = memchr::memrchr(b' ', request).map_or(value.start, |at| value.start + at);
+            if let Some(slots) = spans.get_mut(slot..slot + 4) {
+                slots.copy_from_slice(&request_parts(value, first, last));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Step {
-    /// Whether the terminator is at `position`, whole and before `end`. Not to be asked of
-    /// terminators longer than a word, nor of quotes that may be escaped.
+    /// Finds where the next field of each line ends: at the place that `place_of` tells for the
+    /// field's beginning and the index of the line's first quote, if the terminator is there.
     #[inline(always)]
-    fn is_at(&self, bytes: &[u8], position: usize, end: usize) -> bool {
-        let is_equal =
-            word_at(bytes, position).is_some_and(|word| (word ^ self.word) & self.word_mask == 0);
-        is_equal && position + self.terminator.len() <= end
+    fn find_ends(
+        &self,
+        bytes: &[u8],
+        rows: &mut Rows,
+        place_of: impl Fn(usize, usize) -> usize,
+    ) {
+        // Copied, so that they are known not to change in the loop and stay in registers.
+        let (word, mask, terminator_bytes) = (self.word, self.word_mask, self.terminator.len());
+        let count = rows.count();
+        let lines = rows.positions.iter().zip(&rows.ends).zip(&rows.first_quotes);
+        let results = rows.field_ends.iter_mut().zip(&mut rows.is_irregular);
+        for ((field_end, is_irregular), ((&position, &end), &first_quote)) in
+            results.zip(lines).take(count)
+        {
+            let position = position as usize;
+            let at = place_of(position, first_quote as usize);
+            let is_end = word_at(bytes, at).is_some_and(|found| (found ^ word) & mask == 0)
+                && at >= position
+                && at + terminator_bytes <= end as usize;
+            // What comes of an irregular line is of no use, but has to stay inside of it.
+            *field_end = if is_end { at as u32 } else { position as u32 };
+            *is_irregular |= !is_end;
+        }
     }
 
     /// Where the field that begins at `position` ends, by a closer look.
@@ -364,93 +421,6 @@ impl Step {
                 return Err(Failure(self.not_terminated));
             }
         }
-    }
-}
-
-/// Finds bytes in one line. `Copy` and small: it is passed by value to be inlined.
-trait Finder: Copy {
-    /// The first `byte` from `from` on, before `end`; `end` or more where there is none. `row` is
-    /// its row among the needles.
-    fn find(self, row: usize, byte: u8, from: usize, end: usize) -> usize;
-
-    /// The last space in `start..end`, or `start` where there is none.
-    fn last_space(self, row: usize, start: usize, end: usize) -> usize;
-
-    /// The first byte of the line.
-    fn start(self) -> usize;
-
-    /// The places of all quotes from the first byte on, where these are `count` and known.
-    fn all_quotes(&self, count: usize) -> Option<&[u32]>;
-
-    /// Whether the line may have a backslash, or another reason for a closer look.
-    fn has_backslash(self) -> bool;
-}
-
-/// Finds in the map of the line.
-#[derive(Clone, Copy, Debug)]
-struct InMap<'a> {
-    map: &'a LineMap,
-}
-
-/// Finds in the bytes of a line that has no map.
-#[derive(Clone, Copy, Debug)]
-struct InBytes<'a, K> {
-    kernels: K,
-    bytes: &'a [u8],
-}
-
-impl Finder for InMap<'_> {
-    #[inline(always)]
-    fn start(self) -> usize {
-        self.map.start()
-    }
-
-    #[inline(always)]
-    fn all_quotes(&self, count: usize) -> Option<&[u32]> {
-        self.map.all_quotes(count)
-    }
-
-    #[inline(always)]
-    fn find(self, row: usize, _byte: u8, from: usize, _end: usize) -> usize {
-        self.map.find(row, from)
-    }
-
-    #[inline(always)]
-    fn last_space(self, row: usize, start: usize, end: usize) -> usize {
-        self.map.find_last(row, start, end)
-    }
-
-    #[inline(always)]
-    fn has_backslash(self) -> bool {
-        self.map.has_backslash()
-    }
-}
-
-impl<K: Kernels> Finder for InBytes<'_, K> {
-    #[inline(always)]
-    fn start(self) -> usize {
-        0
-    }
-
-    #[inline(always)]
-    fn all_quotes(&self, _count: usize) -> Option<&[u32]> {
-        None
-    }
-
-    #[inline(always)]
-    fn find(self, _row: usize, byte: u8, from: usize, end: usize) -> usize {
-        self.kernels.find(self.bytes, from, end, byte)
-    }
-
-    #[inline(always)]
-    fn last_space(self, _row: usize, start: usize, end: usize) -> usize {
-        let part = self.bytes.get(start..end).unwrap_or_default();
-        memchr::memrchr(b' ', part).map_or(start, |index| start + index)
-    }
-
-    #[inline(always)]
-    fn has_backslash(self) -> bool {
-        true
     }
 }
 
@@ -486,18 +456,16 @@ fn is_escaped(line: &[u8], start: usize, at: usize) -> bool {
         == 1
 }
 
-/// The span of an integer without its leading zeros, null for `-`; `None` for anything else.
+/// Whether the text is an integer that stands in a record as it is: up to 8 digits, no zero before
+/// others. Most are; a closer look is taken at the rest.
 #[inline(always)]
-fn integer_span(bytes: &[u8], start: usize, end: usize) -> Option<Span> {
-    // Most are a few digits without a zero before them.
-    if let Some(word) = word_at(bytes, start)
-        && end - start <= 8
-        && are_digits(word, end - start)
-        && (word & 0xff != u64::from(b'0') || end - start == 1)
-    {
-        return Some(Span::new(start, end));
-    }
-    odd_integer_span(bytes.get(start..end).unwrap_or_default(), start)
+fn is_short_integer(bytes: &[u8], start: usize, end: usize) -> bool {
+    let count = end.wrapping_sub(start);
+    word_at(bytes, start).is_some_and(|word| {
+        count <= 8
+            && are_digits(word, count)
+            && (word & 0xff != u64::from(b'0') || count == 1)
+    })
 }
 
 /// Whether the first `count` bytes (up to 8) of a little-endian word are decimal digits.
@@ -511,7 +479,8 @@ fn are_digits(word: u64, count: usize) -> bool {
     count > 0 && odd & (u64::MAX >> (64 - 8 * count)) == 0
 }
 
-fn odd_integer_span(digits: &[u8], start: usize) -> Option<Span> {
+/// The span of an integer without its leading zeros, null for `-`; `None` for anything else.
+fn integer_span(digits: &[u8], start: usize) -> Option<Span> {
     if digits == b"-" {
         return Some(Span::NULL);
     }
@@ -527,16 +496,10 @@ fn odd_integer_span(digits: &[u8], start: usize) -> Option<Span> {
     (significant <= INTEGER_DIGITS_MAX).then(|| Span::new(start + zeros, start + digits.len()))
 }
 
-/// Method, path and protocol of a request line, split at its first and last space; or, where it
-/// has no such shape, three nulls and the whole text.
+/// Method, path and protocol of a request line, split at its `first` and `last` space; or, where
+/// it has no such shape, three nulls and the whole text.
 #[inline(always)]
-fn split_request<F: Finder>(
-    finder: F,
-    space_row: usize,
-    Range { start, end }: Range<usize>,
-) -> [Span; 4] {
-    let first = finder.find(space_row, b' ', start, end);
-    let last = finder.last_space(space_row, start, end);
+fn request_parts(Range { start, end }: Range<usize>, first: usize, last: usize) -> [Span; 4] {
     if start < first && first + 1 < last && last + 1 < end {
         let method = Span::new(start, first);
         let path = Span::new(first + 1, last);
@@ -599,12 +562,11 @@ fn split(text: &str) -> Result<Parts, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::portable::Portable;
 
     fn parse<'a>(format: &LogFormat, line: &'a str) -> Result<Vec<Option<&'a str>>, String> {
         let mut spans = vec![Span::NULL; format.schema().fields().len()];
         let bytes = line.as_bytes();
-        match format.parse(Portable, None, bytes, 0, bytes.len(), &mut spans) {
+        match format.parse(bytes, 0, bytes.len(), &mut spans) {
             Ok(()) => {
                 let text = |span: &Span| line.get(span.start as usize..span.end as usize);
                 Ok(spans

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm256_or_si256, _mm256_set1_epi8, _mm256_storeu_si256,
 };
 
-use super::line_map::{LineMap, Needles, QUOTES_AT_ONCE, Quotes};
+use super::block_map::{AT_ONCE_MAX, BlockMap, NO_PLACE, Needles, Places};
 use super::{FieldTemplate, Kernels, Literal, Loop, escape, portable};
 use crate::parse::Span;
 
@@ -40,12 +40,18 @@ impl Avx2 {
 }
 
 /// The frame that gives `body`, which is inlined into it, the instruction set.
+#[inline(never)]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn run<L: Loop>(avx2: Avx2, body: L) -> L::Output {
     body.run(avx2)
 }
 
 impl Kernels for Avx2 {
+    #[inline(always)]
+    fn call<L: Loop>(self, body: L) -> L::Output {
+        self.run(body)
+    }
+
     #[inline(always)]
     fn find(self, haystack: &[u8], start: usize, end: usize, needle: u8) -> usize {
         // SAFETY: `self` exists, so the CPU has AVX2.
@@ -65,9 +71,9 @@ impl Kernels for Avx2 {
     }
 
     #[inline(always)]
-    fn map_line(self, haystack: &[u8], start: usize, needles: &Needles, map: &mut LineMap) -> bool {
+    fn map_block(self, haystack: &[u8], start: usize, needles: &Needles, map: &mut BlockMap) {
         // SAFETY: `self` exists, so the CPU has AVX2 and the bit instructions.
-        unsafe { map_line(haystack, start, needles, map) }
+        unsafe { map_block(haystack, start, needles, map) }
     }
 
     #[inline(always)]
@@ -204,37 +210,24 @@ fn push_literal(out: &mut Vec<u8>, literal: &Literal) {
 /// Bytes of a map's word: two registers.
 const WORD_BYTES: usize = 64;
 
-/// The 64 bytes from `position` on; behind the end of the slice there are newlines.
+/// 64 bytes as two registers.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_word(haystack: &[u8], position: usize) -> [__m256i; 2] {
-    let part = haystack.get(position..).unwrap_or_default();
-    if part.len() >= WORD_BYTES {
-        // SAFETY: `part` holds 64 readable bytes; the loads need no alignment.
-        return unsafe {
-            [
-                _mm256_loadu_si256(part.as_ptr().cast()),
-                _mm256_loadu_si256(part.as_ptr().add(LANES).cast()),
-            ]
-        };
-    }
-    load_padded(part)
-}
-
-#[cold]
-#[target_feature(enable = "avx2")]
-fn load_padded(part: &[u8]) -> [__m256i; 2] {
-    let mut padded = [b'\n'; WORD_BYTES];
-    if let Some(place) = padded.get_mut(..part.len()) {
-        place.copy_from_slice(part);
-    }
-    // SAFETY: `padded` is 64 readable bytes.
+fn load_word(bytes: &[u8; WORD_BYTES]) -> [__m256i; 2] {
+    // SAFETY: 64 readable bytes; the loads need no alignment.
     unsafe {
         [
-            _mm256_loadu_si256(padded.as_ptr().cast()),
-            _mm256_loadu_si256(padded.as_ptr().add(LANES).cast()),
+            _mm256_loadu_si256(bytes.as_ptr().cast()),
+            _mm256_loadu_si256(bytes.as_ptr().add(LANES).cast()),
         ]
     }
+}
+
+/// One bit per byte of the word that is a stop.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn stop_word([low, high]: [__m256i; 2]) -> u64 {
+    u64::from(stop_bits(low)) | u64::from(stop_bits(high)) << LANES
 }
 
 /// One bit per byte of the word that equals the byte of `splat`.
@@ -253,121 +246,100 @@ fn stop_bits(block: __m256i) -> u32 {
     _mm256_movemask_epi8(_mm256_or_si256(below_space, backslashes)).cast_unsigned()
 }
 
-#[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn map_line(haystack: &[u8], start: usize, needles: &Needles, map: &mut LineMap) -> bool {
+fn map_block(haystack: &[u8], start: usize, needles: &Needles, map: &mut BlockMap) {
     // The needles of most formats stay in registers, and their loop is unrolled.
     match needles.splats() {
-        [one] => map_line_of(haystack, start, [one], map),
-        [one, two] => map_line_of(haystack, start, [one, two], map),
-        [one, two, three] => map_line_of(haystack, start, [one, two, three], map),
-        [one, two, three, four] => map_line_of(haystack, start, [one, two, three, four], map),
-        _ => map_line_of(haystack, start, needles.all_splats(), map),
+        [one] => map_block_of(haystack, start, [one], map),
+        [one, two] => map_block_of(haystack, start, [one, two], map),
+        [one, two, three] => map_block_of(haystack, start, [one, two, three], map),
+        [one, two, three, four] => map_block_of(haystack, start, [one, two, three, four], map),
+        _ => map_block_of(haystack, start, needles.all_splats(), map),
     }
 }
 
-#[inline(never)]
+#[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn map_line_of<const N: usize>(
+fn map_block_of<const N: usize>(
     haystack: &[u8],
     start: usize,
     splats: [&[u8; LANES]; N],
-    map: &mut LineMap,
-) -> bool {
-    const { assert!(N <= LineMap::ROWS) };
+    map: &mut BlockMap,
+) {
+    const { assert!(N <= BlockMap::ROWS) };
     // SAFETY: each is 32 readable bytes.
     let splats = splats.map(|splat| unsafe { _mm256_loadu_si256(splat.as_ptr().cast()) });
-    let (mut has_specials, mut has_backslash, mut quote_count) = (false, false, 0);
-    let mut position = start;
+    map.start = start;
+    map.end = haystack.len().min(start + BlockMap::BYTES);
+    let block = haystack.get(start..map.end).unwrap_or_default();
+    let (mut stop_count, mut quote_count) = (0, 0);
     let mut words = map.words.iter_mut();
-    while let Some(word) = words.next() {
-        let block = load_word(haystack, position);
-        let stops = u64::from(stop_bits(block[0])) | u64::from(stop_bits(block[1])) << LANES;
-        // In most lines the first byte that is not plain is the newline, so it needs no search of
-        // its own.
-        let mut newline = stops;
-        if stops != 0 {
-            let first = position + stops.trailing_zeros() as usize;
-            if haystack.get(first).is_some_and(|&byte| byte != b'\n') {
-                let found = look_at_stops(block, stops);
-                newline = found.newlines;
-                has_specials |= found.has_specials;
-                has_backslash |= found.has_backslash;
-            }
+    let (whole, rest) = block.as_chunks::<WORD_BYTES>();
+    for ((index, bytes), rows) in whole.iter().enumerate().zip(&mut words) {
+        let word = load_word(bytes);
+        let offset = index * WORD_BYTES;
+        // Lines shorter than a word are rare, and so are those with more than 4 quotes in one.
+        list::<2>(stop_word(word), offset, &mut stop_count, &mut map.stops);
+        for (bits, splat) in rows.iter_mut().zip(splats) {
+            *bits = equal_word(word, splat);
         }
-        // All bits up to the newline; all where there is none.
-        let inside = newline ^ newline.wrapping_sub(1);
-        for (bits, splat) in word.iter_mut().zip(splats) {
-            *bits = equal_word(block, splat) & inside;
-        }
-        list_quotes(word[0], position - start, &mut quote_count, &mut map.quotes);
-        if newline != 0 {
-            let Some(sentinel) = words.next() else {
-                return false;
-            };
-            *sentinel = [u64::MAX; LineMap::ROWS];
-            let newline = position + newline.trailing_zeros() as usize;
-            map.start = start;
-            map.newline = newline.min(haystack.len());
-            map.has_specials = has_specials;
-            map.has_backslash = has_backslash;
-            map.quote_count = quote_count;
-            return true;
-        }
-        position += WORD_BYTES;
+        list::<4>(rows[0], offset, &mut quote_count, &mut map.quotes);
     }
-    false
+    if !rest.is_empty()
+        && let Some(rows) = words.next()
+    {
+        // Behind the end of the slice there are newlines.
+        let mut padded = [b'\n'; WORD_BYTES];
+        if let Some(place) = padded.get_mut(..rest.len()) {
+            place.copy_from_slice(rest);
+        }
+        let word = load_word(&padded);
+        let offset = whole.len() * WORD_BYTES;
+        list::<2>(stop_word(word), offset, &mut stop_count, &mut map.stops);
+        for (bits, splat) in rows.iter_mut().zip(splats) {
+            *bits = equal_word(word, splat);
+        }
+        list::<4>(rows[0], offset, &mut quote_count, &mut map.quotes);
+    }
+    if let Some(rows) = words.next() {
+        *rows = [u64::MAX; BlockMap::ROWS];
+    }
+    for (places, count) in [(&mut map.stops, stop_count), (&mut map.quotes, quote_count)] {
+        if let Some(end) = places.get_mut(count) {
+            *end = NO_PLACE;
+        }
+    }
 }
 
-/// Writes down where the quotes of a word are. Some more may be written behind them: it costs less
-/// than to ask how many there are.
+/// Adds the places of the bits of a word to the `count` that there are. Up to `AT_ONCE` are written
+/// in any case: it costs less than to ask how many there are.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn list_quotes(bits: u64, offset: usize, count: &mut usize, quotes: &mut Quotes) {
+fn list<const AT_ONCE: usize>(bits: u64, offset: usize, count: &mut usize, places: &mut Places) {
+    const { assert!(AT_ONCE <= AT_ONCE_MAX) };
     let mut left = bits;
-    let next = (*count).min(LineMap::QUOTES);
-    *count += bits.count_ones() as usize;
-    let places = quotes.get_mut(next..).and_then(<[u32]>::first_chunk_mut);
-    if let Some(places) = places {
-        let places: &mut [u32; QUOTES_AT_ONCE] = places;
-        for place in places {
+    let next = places.get_mut(*count..).and_then(<[u32]>::first_chunk_mut);
+    if let Some(next) = next {
+        let next: &mut [u32; AT_ONCE] = next;
+        for place in next {
             *place = offset as u32 + left.trailing_zeros();
             left &= left.wrapping_sub(1);
         }
     }
     if left != 0 {
-        list_more_quotes(left, offset, next + QUOTES_AT_ONCE, quotes);
+        list_more(left, offset, *count + AT_ONCE, places);
     }
+    *count += bits.count_ones() as usize;
 }
 
 #[cold]
-fn list_more_quotes(mut left: u64, offset: usize, next: usize, quotes: &mut Quotes) {
-    for place in quotes.iter_mut().skip(next) {
+fn list_more(mut left: u64, offset: usize, next: usize, places: &mut Places) {
+    for place in places.iter_mut().skip(next) {
+        if left == 0 {
+            return;
+        }
         *place = offset as u32 + left.trailing_zeros();
         left &= left.wrapping_sub(1);
-    }
-}
-
-/// What is in a word that has more than a newline to stop at.
-struct Stops {
-    newlines: u64,
-    has_specials: bool,
-    has_backslash: bool,
-}
-
-#[cold]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn look_at_stops(block: [__m256i; 2], stops: u64) -> Stops {
-    let equal = |byte: u8| equal_word(block, _mm256_set1_epi8(byte.cast_signed()));
-    let newlines = equal(b'\n');
-    let inside = newlines ^ newlines.wrapping_sub(1);
-    let newline = newlines & newlines.wrapping_neg();
-    // The `\r` of `\r\n` is no part of the line.
-    let ending = newline | equal(b'\r') & newline >> 1;
-    Stops {
-        newlines,
-        has_specials: stops & inside & !ending != 0,
-        has_backslash: equal(b'\\') & inside != 0,
     }
 }
 
@@ -381,6 +353,7 @@ fn push_fields<const CLEAN: bool>(
 ) {
     // Bytes of `out` that are written; its length is set when that matters.
     let mut used = out.len();
+    let (mut base, mut capacity) = (out.as_mut_ptr(), out.capacity());
     for (field, span) in fields.iter().zip(spans) {
         let (start, end) = (span.start as usize, span.end as usize);
         if span.is_null() && field.null.count == 0 {
@@ -390,18 +363,19 @@ fn push_fields<const CLEAN: bool>(
         let is_fast = start <= end
             && end + 2 * LANES <= haystack.len()
             && field.open.count <= LANES
-            && used + count + 4 * LANES <= out.capacity();
+            && used + count + 4 * LANES <= capacity;
         if !is_fast {
             // SAFETY: the first `used` bytes are initialised and within the capacity.
             unsafe { out.set_len(used) };
             push_field_slowly(out, haystack, field, *span, CLEAN);
             used = out.len();
+            (base, capacity) = (out.as_mut_ptr(), out.capacity());
             continue;
         }
         // SAFETY: there is room for four registers and `count` bytes behind `used`. The literal
         // uses `open.count`, one register at most.
         let target = unsafe {
-            let target = out.as_mut_ptr().add(used);
+            let target = base.add(used);
             let literal = _mm256_loadu_si256(field.open.padded.as_ptr().cast());
             _mm256_storeu_si256(target.cast(), literal);
             target.add(field.open.count)
@@ -447,10 +421,11 @@ fn push_fields<const CLEAN: bool>(
             );
             out.reserve(ROOM_BYTES);
             used = out.len();
+            (base, capacity) = (out.as_mut_ptr(), out.capacity());
         }
         // SAFETY: `used` is at most a register and `count` bytes more than it was, or there was
         // room made for another byte.
-        unsafe { out.as_mut_ptr().add(used).write(b'"') };
+        unsafe { base.add(used).write(b'"') };
         used += usize::from(field.is_text);
     }
     // SAFETY: the first `used` bytes are initialised and within the capacity.

@@ -1,7 +1,7 @@
 //! The kernels in portable code, on memchr.
 
-use super::line_map::{LineMap, Needles};
-use super::{FieldTemplate, Kernels, Literal, escape};
+use super::block_map::{BlockMap, NO_PLACE, Needles, Places};
+use super::{FieldTemplate, Kernels, Literal, Loop, escape};
 use crate::parse::Span;
 
 /// The kernel set for machines without AVX2, and the measure of correctness for those with it.
@@ -10,6 +10,11 @@ pub(crate) struct Portable;
 
 impl Kernels for Portable {
     #[inline(always)]
+    fn call<L: Loop>(self, body: L) -> L::Output {
+        body.run(self)
+    }
+
+    #[inline(always)]
     fn find(self, haystack: &[u8], start: usize, end: usize, needle: u8) -> usize {
         haystack
             .get(start..end)
@@ -17,39 +22,28 @@ impl Kernels for Portable {
             .map_or(end, |index| start + index)
     }
 
-    fn map_line(self, haystack: &[u8], start: usize, needles: &Needles, map: &mut LineMap) -> bool {
-        let newline = self.find(haystack, start, haystack.len(), b'\n');
-        let line = haystack.get(start..newline).unwrap_or_default();
-        if line.len() >= LineMap::BYTES_MAX {
-            return false;
-        }
-        let words = line.len() / 64 + 1;
-        for word in map.words.iter_mut().take(words) {
-            *word = [0; LineMap::ROWS];
-        }
-        if let Some(sentinel) = map.words.get_mut(words) {
-            *sentinel = [u64::MAX; LineMap::ROWS];
+    fn map_block(self, haystack: &[u8], start: usize, needles: &Needles, map: &mut BlockMap) {
+        map.start = start;
+        map.end = haystack.len().min(start + BlockMap::BYTES);
+        let block = haystack.get(start..map.end).unwrap_or_default();
+        for rows in map.words.iter_mut() {
+            *rows = [0; BlockMap::ROWS];
         }
         for (row, needle) in needles.bytes().enumerate() {
-            for index in memchr::memchr_iter(needle, line) {
-                let word = map.words.get_mut(index / 64);
-                if let Some(bits) = word.and_then(|word| word.get_mut(row)) {
+            for index in memchr::memchr_iter(needle, block) {
+                let rows = map.words.get_mut(index / 64);
+                if let Some(bits) = rows.and_then(|rows| rows.get_mut(row)) {
                     *bits |= 1 << (index % 64);
                 }
             }
         }
-        (map.start, map.newline) = (start, newline);
-        let body = line.strip_suffix(b"\r").unwrap_or(line);
-        map.has_specials = !body
-            .iter()
-            .all(|&byte| byte == b'"' || escape::is_plain(byte));
-        map.has_backslash = map.has_specials && memchr::memchr(b'\\', body).is_some();
-        map.quote_count = memchr::memchr_iter(b'"', line).count();
-        let quotes = memchr::memchr_iter(b'"', line).take(LineMap::QUOTES);
-        for (place, index) in map.quotes.iter_mut().zip(quotes) {
-            *place = index as u32;
+        if let Some(rows) = map.words.get_mut(block.len().div_ceil(64)) {
+            *rows = [u64::MAX; BlockMap::ROWS];
         }
-        true
+        list(&mut map.quotes, memchr::memchr_iter(b'"', block));
+        let is_stop = |byte: u8| byte != b'"' && !escape::is_plain(byte);
+        let stops = block.iter().enumerate().filter(|&(_, &byte)| is_stop(byte));
+        list(&mut map.stops, stops.map(|(index, _)| index));
     }
 
     #[inline(always)]
@@ -82,6 +76,13 @@ impl Kernels for Portable {
         for (field, span) in fields.iter().zip(spans) {
             push_field(out, haystack, field, *span, is_clean);
         }
+    }
+}
+
+fn list(places: &mut Places, found: impl Iterator<Item = usize>) {
+    let found = found.map(|index| index as u32);
+    for (place, found) in places.iter_mut().zip(found.chain([NO_PLACE])) {
+        *place = found;
     }
 }
 

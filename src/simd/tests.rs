@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::portable::Portable;
-use super::{FieldTemplate, Kernels, Level, LineMap, Literal, Loop, Needles};
+use super::{BlockMap, Cursor, FieldTemplate, Kernels, Level, Literal, Loop, MappedLine, Needles};
 use crate::parse::Span;
 
 /// Runs one kernel through the dispatcher, as the transform does.
@@ -40,12 +40,12 @@ impl Loop for Append<'_> {
 
 struct Map<'a>(&'a [u8], usize, &'a Needles);
 impl Loop for Map<'_> {
-    type Output = Option<LineMap>;
+    type Output = Box<BlockMap>;
     #[inline(always)]
-    fn run<K: Kernels>(self, kernels: K) -> Option<LineMap> {
-        let mut map = LineMap::new();
-        let is_mapped = kernels.map_line(self.0, self.1, self.2, &mut map);
-        is_mapped.then_some(map)
+    fn run<K: Kernels>(self, kernels: K) -> Box<BlockMap> {
+        let mut map = Box::new(BlockMap::new());
+        kernels.map_block(self.0, self.1, self.2, &mut map);
+        map
     }
 }
 
@@ -116,56 +116,75 @@ proptest! {
     }
 
     #[test]
-    fn a_map_tells_of_a_line_what_a_look_at_each_byte_tells(
+    fn a_map_tells_what_a_look_at_each_byte_tells(
         bytes in spiky_bytes(), start in any::<prop::sample::Index>(),
-        filler in prop_oneof![3 => Just(0), 1 => 0usize..2200],
+        filler in prop_oneof![3 => Just(0), 1 => 8000usize..8300],
         more in prop::collection::vec(any::<u8>(), 0..9),
     ) {
-        let bytes = [vec![b'.'; filler], bytes].concat();
+        let bytes = [bytes.clone(), vec![b'.'; filler], bytes].concat();
         let start = start.index(bytes.len() + 1);
         let mut needles = Needles::new();
-        for byte in more {
+        for byte in [b' '].into_iter().chain(more) {
             let _ = needles.row_of(byte);
         }
-        let line: &[u8] = bytes[start..].split(|&byte| byte == b'\n').next().unwrap();
-        let body = line.strip_suffix(b"\r").unwrap_or(line);
         let maps = [
             Map(&bytes, start, &needles).run(Portable),
             Level::detect().dispatch(Map(&bytes, start, &needles)),
         ];
         for map in maps {
-            let Some(map) = map else {
-                prop_assert!(line.len() >= LineMap::BYTES_MAX);
-                continue;
+            let end = bytes.len().min(start + BlockMap::BYTES);
+            prop_assert_eq!((map.start(), map.end()), (start, end));
+            let places_of = |is_wanted: &dyn Fn(u8) -> bool| -> Vec<usize> {
+                (start..end).filter(|&index| is_wanted(bytes[index])).collect()
             };
-            prop_assert!(line.len() < LineMap::BYTES_MAX);
-            prop_assert_eq!(map.newline(), start + line.len());
-            prop_assert_eq!(map.has_backslash(), body.contains(&b'\\'));
-            let quote_count = line.iter().filter(|&&byte| byte == b'"').count();
-            let is_special = |byte: &u8| *byte != b'"' && !super::escape::is_plain(*byte);
-            prop_assert_eq!(map.is_clean(quote_count), !body.iter().any(is_special));
-            prop_assert!(!map.is_clean(quote_count + 1));
-            let quotes: Vec<u32> = (0..line.len() as u32)
-                .filter(|&index| line[index as usize] == b'"')
-                .collect();
-            let are_known = quote_count <= LineMap::QUOTES && !map.has_backslash();
-            prop_assert_eq!(map.all_quotes(quote_count), are_known.then_some(&quotes[..]));
-            prop_assert_eq!(map.all_quotes(quote_count + 1), None);
+            let stops = places_of(&|byte| byte != b'"' && !super::escape::is_plain(byte));
+            let sampled = (start..end).filter(|from| from % 7 == 0 || end - from < 70);
+            let quotes = places_of(&|byte| byte == b'"');
+            for (listed, expected) in [(map.stops(), stops), (map.quotes(), quotes)] {
+                let listed = listed.iter().map(|&place| start + place as usize);
+                let listed: Vec<usize> = listed.take_while(|&place| place < end).collect();
+                prop_assert_eq!(listed, expected);
+            }
             for (row, needle) in needles.bytes().enumerate() {
-                let places: Vec<usize> = (start..start + line.len())
-                    .filter(|&index| bytes[index] == needle)
-                    .collect();
-                for from in start..=start + line.len() {
+                let places = places_of(&|byte| byte == needle);
+                for from in sampled.clone() {
                     let next = places.iter().copied().find(|&place| place >= from);
-                    let found = map.find(row, from);
-                    match next {
-                        Some(place) => prop_assert_eq!(found, place),
-                        None => prop_assert!(found >= start + line.len()),
-                    }
+                    prop_assert_eq!(map.row(row).find(from).min(end), next.unwrap_or(end));
                     let last = places.iter().copied().rev().find(|&place| place < from);
-                    prop_assert_eq!(map.find_last(row, start, from), last.unwrap_or(start));
+                    prop_assert_eq!(map.row(row).find_last(start, from), last.unwrap_or(start));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_mapped_line_knows_its_end_its_quotes_and_whether_it_is_clean(bytes in spiky_bytes()) {
+        let map = Level::detect().dispatch(Map(&bytes, 0, &Needles::new()));
+        let (mut start, mut cursor) = (0, Cursor::default());
+        for text in bytes.split(|&byte| byte == b'\n') {
+            if start >= bytes.len() {
+                break;
+            }
+            let body = text.strip_suffix(b"\r").filter(|_| start + text.len() < bytes.len());
+            let body = body.unwrap_or(text);
+            let quotes: Vec<usize> = (start..start + text.len())
+                .filter(|&index| bytes[index] == b'"')
+                .collect();
+            let has_specials = body.iter().any(|&b| b != b'"' && !super::escape::is_plain(b));
+            let mut next = cursor;
+            for count in [quotes.len() + 1, quotes.len()] {
+                let line = MappedLine::find(Portable, &map, &bytes, start, cursor, count).unwrap();
+                prop_assert_eq!(line.newline(), start + text.len());
+                let is_known = count == quotes.len();
+                prop_assert_eq!(line.is_clean(), is_known && !has_specials);
+                let has_backslash = body.contains(&b'\\');
+                prop_assert_eq!(line.is_regular(), is_known && !has_backslash);
+                let places = map.quotes()[line.first_quote()..].iter().map(|&place| place as usize);
+                prop_assert_eq!(places.take(quotes.len()).collect::<Vec<_>>(), quotes.clone());
+                next = line.next(count);
+            }
+            cursor = next;
+            start += text.len() + 1;
         }
     }
 

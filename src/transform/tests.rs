@@ -18,6 +18,7 @@ fn plan(parser: Parser, on_parse_error: OnParseError, line_bytes_max: usize) -> 
     let record = RecordPlan::new(&parser);
     Plan {
         needles: parser.needles(),
+        quote_count: parser.quote_count(),
         parser,
         filter: None,
         record,
