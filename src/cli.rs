@@ -1,10 +1,12 @@
 //! The command line as it is typed. What the values mean is decided in `config`, where those of a
 //! configuration file are: a flag and the key of its name are the same setting.
 
+mod bench;
 mod check;
 mod collect;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -28,6 +30,79 @@ pub struct Cli {
 enum Command {
     Collect(Box<CollectArgs>),
     Check(CheckArgs),
+    Bench(BenchArgs),
+    #[command(hide = true)]
+    BenchCollect(Box<BenchCollectArgs>),
+}
+
+/// What `ves bench` runs and measures: `ves collect` that leaves its figures behind.
+#[derive(Debug, Args)]
+struct BenchCollectArgs {
+    /// Where they go, as JSON.
+    #[arg(long, value_name = "FILE")]
+    figures: PathBuf,
+    #[command(flatten)]
+    collect: CollectArgs,
+}
+
+/// Measure VES on this machine with load that it makes itself
+///
+/// Without --rate it drains a backlog as fast as it can, over and over, in a process of its own
+/// each time. With --rate it follows a file to which lines are written one by one. The load, the
+/// measuring and the files (in memory where the system has a place for that) are gone afterwards,
+/// and only VES's own CPU time is counted as VES's.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// How long to measure
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Duration,
+
+    /// Lines per second; without it, as many as VES can take
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub(crate) rate: Option<u32>,
+
+    /// Lines of the backlog that is drained
+    #[arg(long, value_name = "LINES", default_value_t = 2_000_000, conflicts_with = "rate",
+          value_parser = clap::value_parser!(u32).range(1..=99_000_000))]
+    pub(crate) lines: u32,
+
+    /// Where records go: file | null
+    #[arg(long, value_name = "SINK", default_value = "file")]
+    pub(crate) sink: BenchSink,
+
+    /// Most records in a batch [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) batch_size: Option<String>,
+
+    /// Longest time that lines wait for more while the sink is busy [default: 5ms]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) flush_interval: Option<String>,
+
+    /// Transform threads [default: one per core, 16 at most]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) workers: Option<String>,
+
+    /// Where the files of the bench are made, in a folder of their own [default: /dev/shm, or the
+    /// folder for temporary files where there is none]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// What an hour of one CPU costs: an on-demand m5.large of AWS, us-east-1, is $0.096 for two
+    #[arg(long, value_name = "USD", default_value_t = 0.048)]
+    pub(crate) usd_per_cpu_hour: f64,
+
+    /// Print the results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the records of a bench go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BenchSink {
+    /// A file beside the load.
+    File,
+    /// Nowhere.
+    Null,
 }
 
 /// Follow files and ship their lines as records
@@ -224,7 +299,9 @@ Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration.";
 /// Whatever ends the subcommand.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
-        Command::Collect(args) => collect::run(*args),
+        Command::Collect(args) => collect::run(*args, None),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::BenchCollect(args) => collect::run(args.collect, Some(&args.figures)),
     }
 }

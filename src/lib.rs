@@ -19,6 +19,7 @@
 //! ARCHITECTURE.md walks along the way of a line.
 
 mod batch;
+mod bench;
 mod checkpoint;
 pub mod cli;
 pub mod config;

@@ -27,6 +27,8 @@ use crate::error::{Error, Result};
 use crate::report;
 use crate::ship::{self, HandOver, Shipper, Stopped};
 use crate::shutdown::Shutdown;
+pub use crate::stats::figures::{Figures, Percentiles};
+
 use crate::stats::Stats;
 use crate::stats::display::{self, Began, LiveLine};
 use crate::tail::{Dispatch, Tail, TailLinks, Work};
@@ -45,7 +47,7 @@ const LAST_GRACE: Duration = Duration::from_millis(250);
 /// # Errors
 /// When something that the pipeline needs cannot be had at the start, and [`Error::Unfinished`]
 /// when the sink did not take everything in time.
-pub fn run(config: Config) -> Result<()> {
+pub fn run(config: Config) -> Result<Figures> {
     let began = Began::now();
     raise_descriptor_limit();
     let signals = Signals::catch()?;
@@ -59,7 +61,7 @@ pub fn run(config: Config) -> Result<()> {
     } else {
         report_unread(&stats);
     }
-    result
+    result.map(|()| Figures::of(&stats))
 }
 
 /// Followed files have a descriptor each while they are busy: the soft limit of many systems (1024)

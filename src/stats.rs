@@ -2,6 +2,7 @@
 //! time and memory.
 
 pub(crate) mod display;
+pub(crate) mod figures;
 pub(crate) mod process;
 
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use figures::Percentiles;
 use hdrhistogram::Histogram;
 
 use crate::batch::Batch;
@@ -33,14 +35,20 @@ pub(crate) struct Stats {
     batches_shipped: AtomicU64,
     bytes_unread: AtomicU64,
     files_followed: AtomicU64,
-    hand_over: Mutex<Latencies>,
+    /// When the first batch was shipped, in nanoseconds of `CLOCK_MONOTONIC`; 0 for not yet.
+    first_shipped_ns: AtomicU64,
+    latencies: Mutex<Latencies>,
 }
 
-/// Latencies of all time and of the current interval.
+/// Latencies in microseconds.
 #[derive(Debug)]
 struct Latencies {
-    total: Histogram<u64>,
-    interval: Histogram<u64>,
+    /// From read to hand-over, of all time.
+    hand_over: Histogram<u64>,
+    /// The same of the current interval.
+    hand_over_interval: Histogram<u64>,
+    /// From hand-over until the sink has taken the batch.
+    flush: Histogram<u64>,
 }
 
 /// The counters at one instant.
@@ -92,20 +100,24 @@ impl Stats {
             batches_shipped: zero(),
             bytes_unread: zero(),
             files_followed: zero(),
-            hand_over: Mutex::new(Latencies {
-                total: latencies(),
-                interval: latencies(),
+            first_shipped_ns: zero(),
+            latencies: Mutex::new(Latencies {
+                hand_over: histogram(),
+                hand_over_interval: histogram(),
+                flush: histogram(),
             }),
         }
     }
 
-    /// Counts a batch that reached the sink, `latency` after its first byte was seen. Called when
-    /// the sink is about to take it.
-    pub(crate) fn add_hand_over(&self, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(LATENCY_US_MAX);
+    /// Notes how long a batch took: from its first byte seen to its hand-over to the sink, and from
+    /// there until the sink had taken it.
+    pub(crate) fn add_latencies(&self, hand_over: Duration, flush: Duration) {
         let mut latencies = self.latencies();
-        latencies.total.saturating_record(micros);
-        latencies.interval.saturating_record(micros);
+        latencies.hand_over.saturating_record(micros(hand_over));
+        latencies
+            .hand_over_interval
+            .saturating_record(micros(hand_over));
+        latencies.flush.saturating_record(micros(flush));
     }
 
     /// Counts a batch that the sink has taken.
@@ -126,6 +138,15 @@ impl Stats {
         ] {
             counter.fetch_add(count, Ordering::Relaxed);
         }
+        if !batch.payload.is_empty() && self.first_shipped_ns.load(Ordering::Relaxed) == 0 {
+            let now = figures::monotonic_ns();
+            self.first_shipped_ns.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When the sink had taken the first batch, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) fn first_shipped_ns(&self) -> Option<u64> {
+        Some(self.first_shipped_ns.load(Ordering::Relaxed)).filter(|&ns| ns > 0)
     }
 
     /// Counts bytes of `path` that were gone before they could be read, and says so.
@@ -167,29 +188,35 @@ impl Stats {
     /// The 99th percentile from read to batch hand-over since the last call, in microseconds;
     /// `None` where no batch was handed over.
     pub(crate) fn take_interval_p99_us(&self) -> Option<u64> {
-        let mut latencies = self.latencies();
-        let p99 =
-            (!latencies.interval.is_empty()).then(|| latencies.interval.value_at_quantile(0.99));
-        latencies.interval.reset();
+        let interval = &mut self.latencies().hand_over_interval;
+        let p99 = (!interval.is_empty()).then(|| interval.value_at_quantile(0.99));
+        interval.reset();
         p99
     }
 
-    /// The latency below which that share of all batches was handed over, in microseconds.
-    pub(crate) fn hand_over_us(&self, quantile: f64) -> u64 {
-        self.latencies().total.value_at_quantile(quantile)
+    /// Percentiles of all time: from read to hand-over, and from there until the sink had taken it.
+    pub(crate) fn percentiles(&self) -> (Percentiles, Percentiles) {
+        let latencies = self.latencies();
+        let hand_over = Percentiles::of(&latencies.hand_over);
+        (hand_over, Percentiles::of(&latencies.flush))
     }
 
     fn latencies(&self) -> MutexGuard<'_, Latencies> {
         // A panic between two records leaves valid histograms.
-        self.hand_over
+        self.latencies
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn latencies() -> Histogram<u64> {
+/// A histogram of microseconds.
+pub(crate) fn histogram() -> Histogram<u64> {
     match Histogram::new_with_bounds(1, LATENCY_US_MAX, 3) {
         Ok(histogram) => histogram,
         Err(error) => unreachable!("the bounds are constants that it takes: {error}"),
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(LATENCY_US_MAX)
 }

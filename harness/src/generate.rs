@@ -1,11 +1,6 @@
 //! `ves-harness generate`: a number, a seed and a description of the mix become a log file.
 //!
-//! The same input gives the same bytes on every machine: there is no clock, no locale and no
-//! floating point in it. Nothing here may know what a collector makes of the lines.
-
-mod line;
-mod random;
-mod spec;
+//! The same input gives the same bytes on every machine; the lines come from `ves-load`.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -14,8 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::cli::GenerateArgs;
-use line::Lines;
-use spec::Spec;
+use ves_load::{Lines, Spec};
 
 /// The page cache takes writes of this size at full speed; larger ones gain nothing.
 const WRITE_BYTES: usize = 1 << 20;
@@ -39,7 +33,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
 
 fn load_spec(path: Option<&Path>) -> Result<Spec> {
     let Some(path) = path else {
-        return Spec::parse(spec::BUILT_IN).context("built-in datasets/nginx.toml");
+        return Ok(Spec::built_in());
     };
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     Spec::parse(&text).with_context(|| path.display().to_string())

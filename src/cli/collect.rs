@@ -1,12 +1,15 @@
 //! `ves collect`.
 
+use std::path::Path;
+
 use super::CollectArgs;
 use crate::config::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pipeline;
 
-/// Resolves the settings of file and flags and runs the pipeline with them.
-pub(super) fn run(args: CollectArgs) -> Result<()> {
+/// Resolves the settings of file and flags and runs the pipeline with them. `figures` is where the
+/// figures of the run are written to as JSON.
+pub(super) fn run(args: CollectArgs, figures: Option<&Path>) -> Result<()> {
     let mut settings = match &args.config {
         Some(path) => Settings::read(path)?,
         None => Settings::default(),
@@ -18,7 +21,14 @@ pub(super) fn run(args: CollectArgs) -> Result<()> {
         print!("{}", config.to_toml());
         return Ok(());
     }
-    pipeline::run(config)
+    let result = pipeline::run(config)?;
+    let Some(path) = figures else {
+        return Ok(());
+    };
+    let written = serde_json::to_vec(&result).map_err(std::io::Error::other);
+    written
+        .and_then(|json| std::fs::write(path, json))
+        .map_err(Error::file("write the figures", path))
 }
 
 /// The settings of the flags that were given.

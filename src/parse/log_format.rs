@@ -369,16 +369,15 @@ impl Step {
     /// Finds where the next field of each line ends: at the place that `place_of` tells for the
     /// field's beginning and the index of the line's first quote, if the terminator is there.
     #[inline(always)]
-    fn find_ends(
-        &self,
-        bytes: &[u8],
-        rows: &mut Rows,
-        place_of: impl Fn(usize, usize) -> usize,
-    ) {
+    fn find_ends(&self, bytes: &[u8], rows: &mut Rows, place_of: impl Fn(usize, usize) -> usize) {
         // Copied, so that they are known not to change in the loop and stay in registers.
         let (word, mask, terminator_bytes) = (self.word, self.word_mask, self.terminator.len());
         let count = rows.count();
-        let lines = rows.positions.iter().zip(&rows.ends).zip(&rows.first_quotes);
+        let lines = rows
+            .positions
+            .iter()
+            .zip(&rows.ends)
+            .zip(&rows.first_quotes);
         let results = rows.field_ends.iter_mut().zip(&mut rows.is_irregular);
         for ((field_end, is_irregular), ((&position, &end), &first_quote)) in
             results.zip(lines).take(count)
@@ -462,9 +461,7 @@ fn is_escaped(line: &[u8], start: usize, at: usize) -> bool {
 fn is_short_integer(bytes: &[u8], start: usize, end: usize) -> bool {
     let count = end.wrapping_sub(start);
     word_at(bytes, start).is_some_and(|word| {
-        count <= 8
-            && are_digits(word, count)
-            && (word & 0xff != u64::from(b'0') || count == 1)
+        count <= 8 && are_digits(word, count) && (word & 0xff != u64::from(b'0') || count == 1)
     })
 }
 

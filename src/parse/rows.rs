@@ -93,7 +93,9 @@ impl Rows {
     #[inline(always)]
     pub(crate) fn spans(&self, row: usize) -> &[Span] {
         let first = row * self.slots;
-        self.spans.get(first..first + self.slots).unwrap_or_default()
+        self.spans
+            .get(first..first + self.slots)
+            .unwrap_or_default()
     }
 
     /// The same, to be written.

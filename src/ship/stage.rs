@@ -45,7 +45,8 @@ pub(crate) struct Shipper {
     stats: Arc<Stats>,
     shutdown: Shutdown,
     pool: BatchPool,
-    tickets: flume::Sender<()>,
+    /// `None` when shipping has stopped: whoever waits for a ticket then learns of it.
+    tickets: Option<flume::Sender<()>>,
     early: Early,
     stopped: Option<Stopped>,
 }
@@ -72,7 +73,7 @@ impl Shipper {
             stats,
             shutdown,
             pool,
-            tickets,
+            tickets: Some(tickets),
             early: Early::default(),
             stopped: None,
         }
@@ -88,18 +89,30 @@ impl Shipper {
     /// # Errors
     /// When nothing can be delivered any more: the pipeline is then told to end.
     fn take(&mut self, batch: Batch) -> Result<(), Stopped> {
-        self.early.put(batch);
-        while let Some(batch) = self.early.take(self.next_sequence) {
-            let is_last = batch.is_last;
-            if let Err(stopped) = self.ship(batch) {
-                self.shutdown.begin(Duration::ZERO);
-                return Err(stopped);
-            }
-            if is_last {
-                // There are as many places as tickets, so this never blocks; at the end the tail
-                // may be gone.
-                let _ = self.tickets.try_send(());
-            }
+        if batch.sequence != self.next_sequence {
+            self.early.put(batch);
+            return Ok(());
+        }
+        let mut next = Some(batch);
+        while let Some(batch) = next {
+            self.ship_unit(batch)?;
+            next = self.early.take(self.next_sequence);
+        }
+        Ok(())
+    }
+
+    /// Ships the next batch, and gives a ticket back if it is the last of its work unit.
+    fn ship_unit(&mut self, batch: Batch) -> Result<(), Stopped> {
+        let is_last = batch.is_last;
+        if let Err(stopped) = self.ship(batch) {
+            self.tickets = None;
+            self.shutdown.begin(Duration::ZERO);
+            return Err(stopped);
+        }
+        if let Some(tickets) = self.tickets.as_ref().filter(|_| is_last) {
+            // There are as many places as tickets, so this never blocks; at the end the tail may be
+            // gone.
+            let _ = tickets.try_send(());
         }
         Ok(())
     }
@@ -113,12 +126,15 @@ impl Shipper {
         if let Some(stopped) = &self.stopped {
             return Err(stopped.clone());
         }
-        self.stats.add_hand_over(batch.seen_at.elapsed());
-        if !batch.payload.is_empty()
-            && let Err(stopped) = self.deliver(&batch)
-        {
-            self.stopped = Some(stopped.clone());
-            return Err(stopped);
+        if !batch.payload.is_empty() {
+            let handed_over_at = Instant::now();
+            if let Err(stopped) = self.deliver(&batch) {
+                self.stopped = Some(stopped.clone());
+                return Err(stopped);
+            }
+            let hand_over = handed_over_at.duration_since(batch.seen_at);
+            self.stats
+                .add_latencies(hand_over, handed_over_at.elapsed());
         }
         self.stats.add_shipped(&batch);
         for progress in &batch.progress {

@@ -161,14 +161,13 @@ fn push_escaped(out: &mut Vec<u8>, haystack: &[u8], start: usize, end: usize) {
     if start >= end {
         return;
     }
-    out.reserve(end - start + LANES);
     let mut position = start;
     while position < end {
+        out.reserve(end - position + LANES);
         let Some(block) = load(haystack, position) else {
-            break;
+            return escape::push_any(out, haystack.get(position..end).unwrap_or_default());
         };
-        // SAFETY: `reserve` made room for `end - start` bytes and a register; so far
-        // `position - start` of them are used and `position < end`.
+        // SAFETY: `reserve` made room for a register and more.
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(out.len()).cast(), block) };
         let wanted_bytes = LANES.min(end - position);
         let plain_bytes = (special_bits(block).trailing_zeros() as usize).min(wanted_bytes);
@@ -176,18 +175,9 @@ fn push_escaped(out: &mut Vec<u8>, haystack: &[u8], start: usize, end: usize) {
         unsafe { out.set_len(out.len() + plain_bytes) };
         position += plain_bytes;
         if plain_bytes < wanted_bytes {
-            break;
+            position += escape::push_special(out, haystack.get(position..end).unwrap_or_default());
         }
     }
-    if position < end {
-        push_rest(out, haystack.get(position..end).unwrap_or_default());
-    }
-}
-
-/// What comes after the first byte that is not plain, or near the end of the slice.
-#[cold]
-fn push_rest(out: &mut Vec<u8>, rest: &[u8]) {
-    escape::push_any(out, rest);
 }
 
 #[inline]
@@ -415,10 +405,7 @@ fn push_fields<const CLEAN: bool>(
         if plain_bytes < count {
             // SAFETY: the stores above initialised everything up to here.
             unsafe { out.set_len(used) };
-            push_rest(
-                out,
-                haystack.get(start + plain_bytes..end).unwrap_or_default(),
-            );
+            push_escaped(out, haystack, start + plain_bytes, end);
             out.reserve(ROOM_BYTES);
             used = out.len();
             (base, capacity) = (out.as_mut_ptr(), out.capacity());

@@ -36,6 +36,24 @@ pub(crate) fn push_any(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// Appends what the first byte of `bytes`, which is not plain, becomes: its escape, or, if it is not
+/// ASCII, all such bytes up to the next that is. Characters consist of none but those, so nothing
+/// is cut in two. Returns how many bytes that were.
+pub(super) fn push_special(out: &mut Vec<u8>, bytes: &[u8]) -> usize {
+    match bytes.first() {
+        Some(first) if first.is_ascii() => {
+            push_escape(out, *first);
+            1
+        }
+        _ => {
+            let count = bytes.iter().position(u8::is_ascii);
+            let count = count.unwrap_or(bytes.len());
+            push_any(out, bytes.get(..count).unwrap_or_default());
+            count
+        }
+    }
+}
+
 /// Appends valid UTF-8 as the inside of a JSON string.
 fn push_valid(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut clean_start = 0;
@@ -46,14 +64,20 @@ fn push_valid(out: &mut Vec<u8>, bytes: &[u8]) {
         }
         out.extend_from_slice(bytes.get(clean_start..index).unwrap_or_default());
         clean_start = index + 1;
-        if escape == b'u' {
-            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[high], HEX[low]]);
-        } else {
-            out.extend_from_slice(&[b'\\', escape]);
-        }
+        push_escape(out, byte);
     }
     out.extend_from_slice(bytes.get(clean_start..).unwrap_or_default());
+}
+
+/// Appends the escape of an ASCII byte that is not plain.
+fn push_escape(out: &mut Vec<u8>, byte: u8) {
+    match ESCAPES[usize::from(byte)] {
+        b'u' => {
+            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[high], HEX[low]]);
+        }
+        escape => out.extend_from_slice(&[b'\\', escape]),
+    }
 }
 
 /// A JSON string of any bytes, quotes included.

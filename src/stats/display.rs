@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
 
-use super::process::{OwnUsage, Usage, rss_peak_bytes};
+use super::figures::Percentiles;
+use super::process::{ProcessUsage, Usage, rss_peak_bytes};
 use super::{Stats, Totals};
 
 /// Time between two live lines.
@@ -13,7 +14,7 @@ pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 /// Prints a live line per [`INTERVAL`]: in place on a terminal, below each other elsewhere.
 #[derive(Debug)]
 pub(crate) struct LiveLine {
-    usage: Option<OwnUsage>,
+    usage: Option<ProcessUsage>,
     lines_before: u64,
     drawn_at: Instant,
     is_terminal: bool,
@@ -23,7 +24,7 @@ impl LiveLine {
     /// Begins the first interval.
     pub(crate) fn new() -> LiveLine {
         LiveLine {
-            usage: OwnUsage::new(),
+            usage: ProcessUsage::own(),
             lines_before: 0,
             drawn_at: Instant::now(),
             is_terminal: std::io::stderr().is_terminal(),
@@ -37,7 +38,7 @@ impl LiveLine {
         let rate = (lines - self.lines_before) as f64 / seconds;
         self.lines_before = lines;
         self.drawn_at = Instant::now();
-        let usage = self.usage.as_mut().and_then(OwnUsage::read);
+        let usage = self.usage.as_mut().and_then(ProcessUsage::read);
         let line = live_line(rate, usage, stats.take_interval_p99_us());
         // Carriage return and "clear to the end of line" redraw in place.
         let text = if self.is_terminal {
@@ -56,7 +57,11 @@ impl LiveLine {
     }
 }
 
-fn live_line(lines_per_second: f64, usage: Option<Usage>, p99_us: Option<u64>) -> String {
+pub(crate) fn live_line(
+    lines_per_second: f64,
+    usage: Option<Usage>,
+    p99_us: Option<u64>,
+) -> String {
     let cpu = usage.map_or_else(|| "-".to_owned(), |usage| percent(usage.cpu_percent));
     let memory = usage.map_or_else(|| "-".to_owned(), |usage| bytes(usage.rss_bytes));
     let latency = p99_us.map_or_else(|| "-".to_owned(), millis);
@@ -86,7 +91,7 @@ impl Began {
 }
 
 fn own_cpu() -> Option<Duration> {
-    OwnUsage::new()
+    ProcessUsage::own()
         .and_then(|mut usage| usage.read())
         .map(|usage| usage.cpu)
 }
@@ -123,11 +128,9 @@ pub(crate) fn summary(stats: &Stats, began: &Began) -> String {
         format!("{} bytes", totals.bytes_unread),
     );
     if totals.batches_shipped > 0 {
-        let at = |quantile| millis(stats.hand_over_us(quantile));
-        row(
-            "read to hand-over",
-            format!("p50 {}, p99 {}, max {}", at(0.5), at(0.99), at(1.0)),
-        );
+        let (hand_over, flush) = stats.percentiles();
+        row("read to hand-over", percentiles(&hand_over));
+        row("flush of a batch", percentiles(&flush));
     }
     let cpu = began.cpu_since();
     let cpu = cpu.map_or_else(
@@ -152,7 +155,12 @@ fn parse_errors(totals: &Totals) -> String {
     }
 }
 
-fn percent(value: f64) -> String {
+fn percentiles(latencies: &Percentiles) -> String {
+    let [p50, p99, max] = [latencies.p50_us, latencies.p99_us, latencies.max_us].map(millis);
+    format!("p50 {p50}, p99 {p99}, max {max}")
+}
+
+pub(crate) fn percent(value: f64) -> String {
     if value < 10.0 {
         format!("{value:.1}%")
     } else {
@@ -160,7 +168,7 @@ fn percent(value: f64) -> String {
     }
 }
 
-fn millis(micros: u64) -> String {
+pub(crate) fn millis(micros: u64) -> String {
     let millis = micros as f64 / 1000.0;
     if millis < 10.0 {
         format!("{millis:.2}ms")
@@ -169,7 +177,7 @@ fn millis(micros: u64) -> String {
     }
 }
 
-fn count(value: f64) -> String {
+pub(crate) fn count(value: f64) -> String {
     match value {
         value if value >= 1e6 => format!("{:.2}M", value / 1e6),
         value if value >= 1e3 => format!("{:.1}k", value / 1e3),
@@ -177,7 +185,7 @@ fn count(value: f64) -> String {
     }
 }
 
-fn bytes(value: u64) -> String {
+pub(crate) fn bytes(value: u64) -> String {
     let value = value as f64;
     match value {
         value if value >= 1e9 => format!("{:.2}GB", value / 1e9),
@@ -210,7 +218,7 @@ mod tests {
 
     #[test]
     fn own_usage_is_of_this_process() {
-        let mut usage = OwnUsage::new().unwrap();
+        let mut usage = ProcessUsage::own().unwrap();
         let read = usage.read().unwrap();
         assert!(read.rss_bytes > 1 << 20 && rss_peak_bytes().unwrap() >= read.rss_bytes / 2);
     }

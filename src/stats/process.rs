@@ -1,12 +1,12 @@
-//! This process's own CPU time and memory, from procfs.
+//! CPU time and memory of a process, mostly this one, from procfs.
 
 use std::time::{Duration, Instant};
 
 use procfs::process::Process;
 
-/// Reads `/proc/self` and remembers the last reading, for differences.
+/// Reads the figures of a process and remembers the last reading, for differences.
 #[derive(Debug)]
-pub(crate) struct OwnUsage {
+pub(crate) struct ProcessUsage {
     process: Process,
     cpu_before: Duration,
     read_at: Instant,
@@ -23,12 +23,20 @@ pub(crate) struct Usage {
     pub(crate) rss_bytes: u64,
 }
 
-impl OwnUsage {
-    /// `None` where there is no procfs.
-    pub(crate) fn new() -> Option<OwnUsage> {
-        let process = Process::myself().ok()?;
+impl ProcessUsage {
+    /// Of this process; `None` where there is no procfs.
+    pub(crate) fn own() -> Option<ProcessUsage> {
+        ProcessUsage::new(Process::myself().ok()?)
+    }
+
+    /// Of the process with that number; `None` where there is no such process.
+    pub(crate) fn of(pid: u32) -> Option<ProcessUsage> {
+        ProcessUsage::new(Process::new(pid.cast_signed()).ok()?)
+    }
+
+    fn new(process: Process) -> Option<ProcessUsage> {
         let cpu_before = cpu_of(&process)?.0;
-        Some(OwnUsage {
+        Some(ProcessUsage {
             process,
             cpu_before,
             read_at: Instant::now(),

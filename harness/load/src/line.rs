@@ -6,12 +6,12 @@
 use std::io::Write;
 use std::net::Ipv6Addr;
 
-use super::random::{Random, Weights};
-use super::spec::{Spec, Weighted};
+use crate::random::{Random, Weights};
+use crate::spec::{Spec, Weighted};
 
 /// The stream.
 #[derive(Debug)]
-pub(crate) struct Lines<'a> {
+pub struct Lines<'a> {
     spec: &'a Spec,
     random: Random,
     choices: Choices,
@@ -42,7 +42,8 @@ struct Client {
 
 impl<'a> Lines<'a> {
     /// The stream of that mix and seed, at its first line.
-    pub(crate) fn new(spec: &'a Spec, seed: u64) -> Lines<'a> {
+    #[must_use]
+    pub fn new(spec: &'a Spec, seed: u64) -> Lines<'a> {
         let mut random = Random::new(seed);
         let clients = clients(spec, &mut random);
         Lines {
@@ -55,8 +56,8 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Appends the next line, with its newline.
-    pub(crate) fn append_next(&mut self, out: &mut Vec<u8>) {
+    /// Appends the next line, with its newline. Allocates only where `out` has to grow.
+    pub fn append_next(&mut self, out: &mut Vec<u8>) {
         self.sequence += 1;
         self.clock
             .advance(self.random.below(self.spec.gap_us.saturating_mul(2)));

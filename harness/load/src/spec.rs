@@ -4,12 +4,12 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 
 /// The description that is used when none is named.
-pub(crate) const BUILT_IN: &str = include_str!("../../../datasets/nginx.toml");
+const BUILT_IN: &str = include_str!("../../../datasets/nginx.toml");
 
 /// A mix of requests. The meaning of each key is in `datasets/nginx.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Spec {
+pub struct Spec {
     pub(crate) start_unix_s: u32,
     pub(crate) gap_us: u32,
     pub(crate) probe: Probe,
@@ -63,8 +63,20 @@ pub(crate) struct Status {
 }
 
 impl Spec {
-    /// Reads and checks a description.
-    pub(crate) fn parse(text: &str) -> Result<Spec> {
+    /// The description that is used when none is named: `datasets/nginx.toml`.
+    #[must_use]
+    pub fn built_in() -> Spec {
+        match Spec::parse(BUILT_IN) {
+            Ok(spec) => spec,
+            Err(error) => unreachable!("it is tested that it can be read: {error}"),
+        }
+    }
+
+    /// Reads and checks a description in TOML.
+    ///
+    /// # Errors
+    /// What is wrong with it and what was expected.
+    pub fn parse(text: &str) -> Result<Spec> {
         let spec: Spec = toml::from_str(text)?;
         for (name, is_empty) in [
             ("methods", spec.methods.iter().all(|m| m.weight == 0)),
@@ -118,6 +130,11 @@ impl Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_built_in_description_can_be_read() {
+        Spec::built_in();
+    }
 
     #[test]
     fn mistakes_are_named() {
