@@ -1,0 +1,118 @@
+//! The files that VES itself writes: sinks that are no files, that others move, delete or write
+//! to, and output that would come back as input.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "util/kit.rs"]
+mod util;
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use util::{Bench, Ves, Writer, assert_each_once, becomes_so, wait_until};
+
+/// `ves collect` in the folder of the bench, with its standard output appended to `stdout`.
+fn collect_into(bench: &Bench, stdout: &str, args: &[&str]) -> Ves {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ves"));
+    command
+        .arg("collect")
+        .args(args)
+        .current_dir(bench.path(""));
+    Ves::start_into(command, &bench.path(stdout), &bench.path("stderr"))
+}
+
+/// A FIFO was opened before it was looked at: VES hung in that until somebody read the FIFO, and
+/// did not hear SIGTERM.
+#[test]
+fn a_fifo_as_sink_is_refused_at_once() {
+    let bench = Bench::new();
+    let fifo = bench.path("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut ves = collect_into(
+        &bench,
+        "stdout",
+        &["--watch", "logs/*.log", "--no-state", "--ship", "file:fifo"],
+    );
+    assert!(
+        becomes_so(Duration::from_secs(20), || !ves.is_running()),
+        "it waits for a reader"
+    );
+    assert_eq!(ves.wait().code(), Some(2));
+    assert!(
+        bench.stderr().contains("not a regular file"),
+        "{}",
+        bench.stderr()
+    );
+}
+
+/// A sink file that was deleted or renamed went on being written, and its records acknowledged:
+/// they were gone with it.
+#[test]
+fn a_sink_file_that_is_rotated_away_is_made_anew() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    let ves = bench.collect("a.log", &[]);
+    writer.write(10);
+    wait_until("the first records", || bench.records().len() == 10);
+    fs::rename(bench.out(), bench.path("out.ndjson.1")).unwrap();
+    wait_until("a new sink file", || {
+        writer.write(1);
+        bench.out().exists()
+    });
+    fs::remove_file(bench.path("state/checkpoint.json")).unwrap();
+    wait_until("a checkpoint of the new file", || {
+        bench.path("state/checkpoint.json").exists()
+    });
+    ves.kill();
+    writer.write(10);
+    let ves = bench.collect("a.log", &[]);
+    let numbers = || {
+        let old = fs::read(bench.path("out.ndjson.1")).unwrap();
+        let old = util::records(&old);
+        let new = bench.records();
+        old.iter().chain(&new).map(util::number).collect::<Vec<_>>()
+    };
+    wait_until("all records", || numbers().len() as u64 >= writer.written);
+    assert!(ves.terminate().success());
+    assert_each_once(&numbers(), writer.written);
+    let said = bench.stderr().matches("moved away or deleted").count();
+    assert_eq!(said, 1, "{}", bench.stderr());
+}
+
+/// Two jobs with one sink file: a restart of one cut off what the other had written.
+#[test]
+fn a_second_job_on_a_sink_file_is_refused() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the record", || bench.records().len() == 1);
+    let mut second = collect_into(
+        &bench,
+        "stdout",
+        &[
+            "--watch",
+            "logs/b.log",
+            "--no-state",
+            "--ship",
+            "file:out.ndjson",
+        ],
+    );
+    assert!(
+        becomes_so(Duration::from_secs(20), || !second.is_running()),
+        "it shares the file"
+    );
+    assert_eq!(second.wait().code(), Some(2));
+    assert!(bench.stderr().contains("the sink file is in use by"));
+    ves.kill();
+    writer.write(1);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the second record", || bench.records().len() == 2);
+    assert!(ves.terminate().success());
+}
