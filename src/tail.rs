@@ -10,6 +10,7 @@ mod dispatch;
 mod follow;
 mod housekeeping;
 mod identity;
+mod log_file;
 mod map;
 mod plans;
 mod read;

@@ -262,3 +262,27 @@ fn the_sink_itself_is_not_collected() {
     let out = fs::read(bench.path("logs/out.log")).unwrap();
     assert_eq!(util::records(&out).len(), 1);
 }
+
+/// The name of a FIFO changed to one outside of the pattern, and VES opened it as a file that was
+/// rotated: the open waited for a writer, and nothing else was collected from then on.
+#[test]
+fn a_fifo_that_is_renamed_does_not_hold_up_the_files() {
+    let bench = Bench::new();
+    let fifo = bench.path("logs/p.log");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = bench.collect("*.log", &[]);
+    wait_for(&bench, 1);
+    fs::rename(&fifo, bench.path("logs/p.old")).unwrap();
+    // This one is read by the same way, after the FIFO.
+    fs::write(bench.path("logs/b.log"), line(2)).unwrap();
+    fs::rename(bench.path("logs/b.log"), bench.path("logs/b.old")).unwrap();
+    writer.written = 2;
+    writer.write(1);
+    wait_for(&bench, 3);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 3);
+}
+

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::chunk::{Chunk, Source};
 use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
+use super::log_file;
 use super::resume::{self, Sought};
 use super::stdin::sample_parser;
 use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, POLL_INTERVAL, Tail, WINDOWS_KEPT_MAX};
@@ -160,8 +161,9 @@ impl Tail {
     /// Opens a file again that was closed after a long quiet time.
     pub(super) fn reopen(&mut self, followed: &mut Followed) -> io::Result<()> {
         let is_same = |path: &Path| -> io::Result<Option<File>> {
-            let file = File::open(path)?;
-            Ok((Inode::of(&file.metadata()?) == followed.inode).then_some(file))
+            let opened = log_file::open(path)?;
+            let same = opened.filter(|(_, metadata)| Inode::of(metadata) == followed.inode);
+            Ok(same.map(|(file, _)| file))
         };
         let file = match is_same(&followed.path) {
             Ok(Some(file)) => file,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::identity::Inode;
+use super::log_file;
 use crate::checkpoint::{Entry, Loaded};
 
 /// Entries of the checkpoint that were not found again yet.
@@ -73,8 +74,10 @@ impl Resume {
 /// # Errors
 /// When the file cannot be opened.
 pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
-    let file = File::open(path)?;
-    let is_long_enough = file.metadata()?.len() >= entry.offset;
+    let Some((file, metadata)) = log_file::open(path)? else {
+        return Ok(false);
+    };
+    let is_long_enough = metadata.len() >= entry.offset;
     let name = |path: &Path| {
         path.file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -154,11 +157,13 @@ fn goes_on(name: &OsStr, original: &OsStr) -> bool {
 /// Where to read on in the file at `path`, if it is a copy of a file of the checkpoint that was
 /// truncated after.
 fn copied_from(known: &[Entry], path: &Path, inode: Inode) -> Option<Entry> {
-    let file = File::open(path).ok()?;
-    let size = file.metadata().ok()?.len();
+    let (file, metadata) = log_file::open(path).ok()??;
+    let size = metadata.len();
     let is_whole = |entry: &Entry| {
-        let original = File::open(&entry.path)?;
-        let is_long_enough = original.metadata()?.len() >= entry.offset;
+        let Some((original, metadata)) = log_file::open(Path::new(&entry.path))? else {
+            return Ok(false);
+        };
+        let is_long_enough = metadata.len() >= entry.offset;
         Ok::<_, std::io::Error>(is_long_enough && entry.fingerprint.matches(&original))
     };
     let is_copy = |entry: &&Entry| {

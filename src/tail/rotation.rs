@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::discover::Found;
 use super::follow::{Followed, real_path};
 use super::identity::{Fingerprint, Inode};
+use super::log_file;
 use super::resume::{self, Sought};
 use super::{DESCRIPTORS_KEPT_MAX, FileId, LineState, Tail, report_trouble};
 use crate::checkpoint::{Entry, Loaded, Message};
@@ -163,11 +164,11 @@ impl Tail {
 
     /// Opens a file that was not followed. `None` where it turns out to be followed after all.
     pub(super) fn open(&mut self, path: &Path) -> io::Result<Option<FileId>> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        let Some((file, metadata)) = log_file::open(path)? else {
+            return Ok(None);
+        };
         let inode = Inode::of(&metadata);
-        // The name may lead to another file than a moment ago.
-        if !metadata.is_file() || self.links.sink_inode == Some(inode) {
+        if self.links.sink_inode == Some(inode) {
             return Ok(None);
         }
         if let Some(&id) = self.by_inode.get(&inode) {
