@@ -190,7 +190,6 @@ impl Threads {
                 dispatch,
                 checkpoint: tell.clone(),
                 loaded,
-                sink_inode: sink_state.map(|state| state.inode),
                 shutdown: shutdown.clone(),
                 stats: stats.clone(),
             },

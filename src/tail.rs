@@ -12,6 +12,7 @@ mod housekeeping;
 mod identity;
 mod log_file;
 mod map;
+mod own_files;
 mod plans;
 mod read;
 mod resume;
@@ -44,6 +45,7 @@ use crate::stats::Stats;
 use chunk::Source;
 use discover::Discover;
 use follow::Followed;
+use own_files::OwnFiles;
 use plans::Plans;
 use resume::Resume;
 use stdin::Stdin;
@@ -114,8 +116,6 @@ pub(crate) struct TailLinks {
     pub(crate) checkpoint: Option<flume::Sender<Message>>,
     /// The checkpoint of an earlier run.
     pub(crate) loaded: Option<Loaded>,
-    /// The sink's own file, which is never followed.
-    pub(crate) sink_inode: Option<Inode>,
     /// The switch that ends the pipeline.
     pub(crate) shutdown: Shutdown,
     /// Counters.
@@ -151,7 +151,7 @@ pub(crate) struct Tail {
     failing: HashSet<PathBuf>,
     /// Followed files whose trouble was reported.
     complained: HashSet<PathBuf>,
-    is_sink_noted: bool,
+    own_files: OwnFiles,
     /// Names that files had for a moment between two renames, before any scan saw them.
     renamed_unseen: HashSet<PathBuf>,
     next_id: u64,
@@ -194,7 +194,7 @@ impl Tail {
             unfinished: HashSet::new(),
             failing: HashSet::new(),
             complained: HashSet::new(),
-            is_sink_noted: false,
+            own_files: OwnFiles::of(config),
             renamed_unseen: HashSet::new(),
             next_id: 0,
             last_checked: FileId(0),

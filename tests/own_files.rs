@@ -9,7 +9,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use util::{Bench, Ves, Writer, assert_each_once, becomes_so, wait_until};
+use util::{Bench, Ves, Writer, assert_each_once, becomes_so, line, wait_until};
 
 /// `ves collect` in the folder of the bench, with its standard output appended to `stdout`.
 fn collect_into(bench: &Bench, stdout: &str, args: &[&str]) -> Ves {
@@ -49,6 +49,54 @@ fn a_fifo_as_sink_is_refused_at_once() {
         "{}",
         bench.stderr()
     );
+}
+
+/// Standard output went to a file that the pattern means: each record was read as a line again,
+/// wrapped into a record, and so on, a gigabyte in three seconds.
+#[test]
+fn output_that_goes_to_a_watched_file_is_not_collected() {
+    let bench = Bench::new();
+    fs::write(bench.path("logs/a.log"), line(1)).unwrap();
+    let ves = collect_into(
+        &bench,
+        "logs/out.log",
+        &["--watch", "logs/*", "--no-state", "--format", "raw"],
+    );
+    wait_until("the record", || {
+        fs::read(bench.path("logs/out.log")).is_ok_and(|out| !out.is_empty())
+    });
+    fs::write(bench.path("logs/b.log"), line(2)).unwrap();
+    let out = || util::records(&fs::read(bench.path("logs/out.log")).unwrap());
+    wait_until("the second record", || out().len() >= 2);
+    assert!(ves.terminate().success());
+    assert_eq!(out().len(), 2);
+    let said = bench.stderr().matches("VES itself").count();
+    assert_eq!(said, 1, "{}", bench.stderr());
+}
+
+/// The checkpoint in a watched folder is a new file each second: each was collected, acknowledged
+/// and so written again, for ever.
+#[test]
+fn a_state_folder_below_the_pattern_is_not_collected() {
+    let bench = Bench::new();
+    fs::write(bench.path("logs/a.log"), line(1)).unwrap();
+    let state = bench.path("logs/state");
+    let args = ["--watch", "logs/**", "--state-dir", "logs/state"];
+    let ship = ["--ship", "file:out.ndjson"];
+    let ves = collect_into(&bench, "stdout", &[args.as_slice(), &ship].concat());
+    wait_until("the record", || bench.records().len() == 1);
+    let written = || fs::metadata(state.join("checkpoint.json")).map(|file| file.modified().ok());
+    let first = written().unwrap();
+    fs::write(bench.path("logs/b.log"), line(2)).unwrap();
+    wait_until("the second record", || bench.records().len() >= 2);
+    wait_until("another checkpoint", || {
+        written().is_ok_and(|now| now != first)
+    });
+    fs::write(bench.path("logs/c.log"), line(3)).unwrap();
+    wait_until("the third record", || bench.records().len() >= 3);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 3);
+    assert!(bench.stderr().contains("is what VES itself writes"));
 }
 
 /// A sink file that was deleted or renamed went on being written, and its records acknowledged:

@@ -252,7 +252,7 @@ fn the_sink_itself_is_not_collected() {
     ];
     let ves = Ves::start(&args, &bench.path("stderr"));
     wait_until("the warning", || {
-        bench.stderr().contains("is the sink itself")
+        bench.stderr().contains("is what VES itself writes")
     });
     wait_until("the record", || {
         fs::read(bench.path("logs/out.log")).is_ok_and(|o| !o.is_empty())

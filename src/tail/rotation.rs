@@ -66,15 +66,6 @@ impl Tail {
 
     /// Takes note of a file that a scan found.
     pub(super) fn arrive(&mut self, found: &Found) -> io::Result<Option<FileId>> {
-        if self.links.sink_inode == Some(found.inode) {
-            if !std::mem::replace(&mut self.is_sink_noted, true) {
-                let path = found.path.display();
-                report::warning(&format!(
-                    "{path}: is the sink itself, so it is not followed"
-                ));
-            }
-            return Ok(None);
-        }
         if let Some(&id) = self.by_inode.get(&found.inode) {
             self.meet_again(id, found);
             return Ok(Some(id));
@@ -168,7 +159,7 @@ impl Tail {
             return Ok(None);
         };
         let inode = Inode::of(&metadata);
-        if self.links.sink_inode == Some(inode) {
+        if self.own_files.has(path, inode) {
             return Ok(None);
         }
         if let Some(&id) = self.by_inode.get(&inode) {
