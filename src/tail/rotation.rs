@@ -25,9 +25,7 @@ impl Tail {
         let mut scan = self.discover.scan();
         // A watch set now misses what came since the scan: scan again where one is new.
         let is_new_folder = scan.folders.iter().fold(false, |is_new, folder| {
-            let is_watched = self.watcher.has_folder(folder);
-            self.watcher.watch_folder(folder);
-            is_new || !is_watched
+            self.watcher.watch_folder(folder) || is_new
         });
         if is_new_folder {
             scan = self.discover.scan();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
 use super::FileId;
+use super::identity::Inode;
 use crate::report;
 
 /// Events taken from the kernel per read.
@@ -46,7 +47,7 @@ pub(crate) struct Hints {
 pub(crate) struct Watcher {
     inotify: Option<Inotify>,
     targets: HashMap<WatchDescriptor, Target>,
-    folders: HashMap<PathBuf, WatchDescriptor>,
+    folders: HashMap<PathBuf, (Inode, WatchDescriptor)>,
     buffer: Vec<u8>,
     has_complained: bool,
     /// The first half of a rename whose second half has not come yet: its cookie and the old path.
@@ -112,15 +113,17 @@ impl Watcher {
         }
     }
 
-    /// Whether the folder is watched.
-    pub(crate) fn has_folder(&self, folder: &Path) -> bool {
-        self.folders.contains_key(folder)
-    }
-
-    /// Watches a folder for names that come and go.
-    pub(crate) fn watch_folder(&mut self, folder: &Path) {
-        if self.has_folder(folder) {
-            return;
+    /// Watches a folder for names that come and go: the one that is at this path now, which may be
+    /// another than before. Returns whether a watch was set now.
+    pub(crate) fn watch_folder(&mut self, folder: &Path) -> bool {
+        let Ok(metadata) = std::fs::metadata(folder) else {
+            return false;
+        };
+        let inode = Inode::of(&metadata);
+        match self.folders.get(folder) {
+            Some((watched, _)) if *watched == inode => return false,
+            Some(_) => self.unwatch_folder(folder),
+            None => {}
         }
         let mask = WatchMask::CREATE
             | WatchMask::MOVED_TO
@@ -130,11 +133,27 @@ impl Watcher {
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
         let Some(watch) = self.add(folder, mask, folder) else {
-            return;
+            return false;
         };
         self.targets
             .insert(watch.clone(), Target::Folder(folder.to_owned()));
-        self.folders.insert(folder.to_owned(), watch);
+        self.folders.insert(folder.to_owned(), (inode, watch));
+        true
+    }
+
+    /// Takes a folder's watch off, unless the folder has another path that is watched: the kernel
+    /// has one watch for both.
+    fn unwatch_folder(&mut self, folder: &Path) {
+        let Some((_, watch)) = self.folders.remove(folder) else {
+            return;
+        };
+        if self.folders.values().all(|(_, other)| *other != watch) {
+            self.targets.remove(&watch);
+            if let Some(inotify) = &self.inotify {
+                // The kernel removes the watch of a deleted folder by itself.
+                let _ = inotify.watches().remove(watch);
+            }
+        }
     }
 
     fn add(&mut self, path: &Path, mask: WatchMask, shown: &Path) -> Option<WatchDescriptor> {
@@ -188,7 +207,7 @@ impl Watcher {
                     hints.overflow = true;
                     continue;
                 }
-                let is_gone = event.mask.contains(EventMask::IGNORED);
+                let mut is_gone = event.mask.contains(EventMask::IGNORED);
                 let is_modified = event.mask.contains(EventMask::MODIFY);
                 match self.targets.get(&event.wd) {
                     Some(Target::File(id)) => {
@@ -207,14 +226,17 @@ impl Watcher {
                         {
                             hints.renames.push((from, to));
                         }
-                        if is_gone {
-                            self.folders.remove(folder);
+                        if event.mask.contains(EventMask::MOVE_SELF) {
+                            // What will be at its path is another folder.
+                            let _ = inotify.watches().remove(event.wd.clone());
+                            is_gone = true;
                         }
                     }
                     None => {}
                 }
                 if is_gone {
                     self.targets.remove(&event.wd);
+                    self.folders.retain(|_, (_, watch)| *watch != event.wd);
                 }
             }
             if is_empty {
