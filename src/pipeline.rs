@@ -75,7 +75,7 @@ fn report_unread(stats: &Stats) {
     let unread = stats.totals().bytes_unread;
     if unread > 0 {
         report::warning(&format!(
-            "{unread} bytes were truncated before they could be read"
+            "{unread} bytes were truncated or deleted before they could be read"
         ));
     }
 }

@@ -139,6 +139,23 @@ impl Stats {
         }
     }
 
+    /// Counts bytes of `path` that were there when it could not be found any more, and says so; also
+    /// where it `was_written` to and nobody knows how much.
+    pub(crate) fn add_lost(&self, path: &Path, bytes: u64, was_written: bool) {
+        self.bytes_unread.fetch_add(bytes, Ordering::Relaxed);
+        let path = path.display();
+        if bytes > 0 {
+            report::warning(&format!(
+                "{path}: deleted or moved away before {bytes} of its bytes were read: these are lost"
+            ));
+        } else if was_written {
+            report::warning(&format!(
+                "{path}: deleted or moved away just after it was written to: what was written is \
+                 lost; with so many files raise the limit of descriptors (ulimit -n)"
+            ));
+        }
+    }
+
     /// Notes how many files are followed.
     pub(crate) fn set_files_followed(&self, count: usize) {
         self.files_followed.store(count as u64, Ordering::Relaxed);

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use chunk::{Chunk, Work};
@@ -79,8 +80,9 @@ const FILES_PER_TICK: usize = 128;
 /// Quiet time after which a file's window is let go.
 const WINDOW_QUIET: Duration = Duration::from_secs(1);
 
-/// Open files above which those that were quiet for [`WINDOW_QUIET`] are closed.
-const DESCRIPTORS_KEPT_MAX: usize = 512;
+/// Open files above which those that were quiet for [`WINDOW_QUIET`] are closed, where the process
+/// may have twice as many. A file that is written to and deleted while it is closed is lost.
+const DESCRIPTORS_KEPT_MAX: usize = 16 << 10;
 
 /// Quiet time after which a file's descriptor is closed when there are fewer.
 const DESCRIPTOR_QUIET: Duration = Duration::from_secs(60);
@@ -132,6 +134,7 @@ pub(crate) struct Tail {
     partial_line_timeout: Duration,
     wake_interval: Duration,
     flush_interval: Duration,
+    descriptors_kept_max: usize,
     is_once: bool,
     from: config::From,
     discover: Discover,
@@ -163,6 +166,7 @@ pub(crate) struct Tail {
     scan_cost: Duration,
     ticked_at: Instant,
     polled_at: Instant,
+    poll_cost: Duration,
 }
 
 impl Tail {
@@ -180,6 +184,7 @@ impl Tail {
             partial_line_timeout: config.partial_line_timeout,
             wake_interval: WAKE_INTERVAL.min(config.flush_interval),
             flush_interval: config.flush_interval,
+            descriptors_kept_max: descriptors_kept_max(getrlimit(Resource::Nofile).current),
             is_once: config.once,
             from: config.from,
             discover: Discover::new(&config.sources)?,
@@ -205,6 +210,7 @@ impl Tail {
             scan_cost: Duration::ZERO,
             ticked_at: now,
             polled_at: now,
+            poll_cost: Duration::ZERO,
             host,
             links,
         };
@@ -315,6 +321,12 @@ impl Tail {
     }
 }
 
+/// How many descriptors may be kept under a limit; `None` is none.
+fn descriptors_kept_max(limit: Option<u64>) -> usize {
+    let half = limit.map_or(DESCRIPTORS_KEPT_MAX as u64, |limit| limit / 2);
+    usize::try_from(half).map_or(DESCRIPTORS_KEPT_MAX, |half| half.min(DESCRIPTORS_KEPT_MAX))
+}
+
 fn report_trouble(path: &Path, action: &str, error: &io::Error) {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => ": give this user the permission to read it",
@@ -324,4 +336,19 @@ fn report_trouble(path: &Path, action: &str, error: &io::Error) {
     report::warning(&format!(
         "{path}: cannot {action}: {error}{remedy}; will try again"
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With 512 descriptors kept, whatever the limit, lines were lost in every file of a thousand
+    /// that was deleted soon after them.
+    #[test]
+    fn half_of_the_descriptors_may_be_kept() {
+        assert_eq!(descriptors_kept_max(Some(1024)), 512);
+        assert_eq!(descriptors_kept_max(Some(20_000)), 10_000);
+        assert_eq!(descriptors_kept_max(Some(1 << 20)), DESCRIPTORS_KEPT_MAX);
+        assert_eq!(descriptors_kept_max(None), DESCRIPTORS_KEPT_MAX);
+    }
 }

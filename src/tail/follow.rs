@@ -45,6 +45,10 @@ pub(crate) struct Followed {
     pub(crate) line: LineState,
     /// Its size when it was last looked at.
     pub(crate) size: u64,
+    /// Its size when it was last seen; more than `size` where that was not looked at.
+    pub(crate) size_seen: u64,
+    /// Whether it was written to since it was closed.
+    pub(crate) is_written_closed: bool,
     /// Names that it has left.
     pub(crate) links: u64,
     /// When it last grew.
@@ -96,6 +100,8 @@ impl Followed {
             offset,
             line: LineState::Start,
             size: 0,
+            size_seen: 0,
+            is_written_closed: false,
             links: 1,
             grown_at: now,
             unfinished_since: None,
@@ -156,6 +162,22 @@ impl Followed {
         }
     }
 
+    /// Whether it may be worth a look: its size is another than at the last one. A closed file is
+    /// not opened for that.
+    pub(crate) fn has_changed(&mut self) -> bool {
+        let source = self.source.as_deref();
+        let metadata = match source.and_then(|source| source.file.as_ref()) {
+            Some(file) => file.metadata(),
+            None => std::fs::metadata(&self.path),
+        };
+        let size = metadata
+            .ok()
+            .filter(|metadata| Inode::of(metadata) == self.inode)
+            .map(|metadata| metadata.len());
+        self.size_seen = size.unwrap_or(self.size_seen);
+        source.is_some_and(Source::is_torn) || size.is_some_and(|size| size != self.size)
+    }
+
     /// Bytes that were seen in the file and never read.
     pub(crate) fn unread_bytes(&self) -> u64 {
         self.size.saturating_sub(self.offset)
@@ -166,7 +188,8 @@ impl Followed {
         self.id = source.id;
         self.source = Some(Arc::new(source));
         self.fingerprint = Fingerprint::default();
-        (self.offset, self.size, self.line) = (0, 0, LineState::Start);
+        (self.offset, self.size, self.size_seen) = (0, 0, 0);
+        self.line = LineState::Start;
         self.grown_at = now;
         self.unfinished_since = None;
         self.is_awake = false;
@@ -278,6 +301,13 @@ impl Followed {
         plan
     }
 
+    /// Whether it can be closed, and opened again when there is more of it. A file without a watched
+    /// name could not be.
+    pub(crate) fn can_close(&self) -> bool {
+        let is_torn = self.source.as_ref().is_some_and(|source| source.is_torn());
+        self.offset >= self.size && self.detached_at.is_none() && !is_torn
+    }
+
     /// Lets go of the window. Chunks that are on their way keep it until they are done.
     pub(crate) fn drop_window(&mut self) {
         self.window = None;
@@ -307,4 +337,35 @@ fn first_bytes(file: &File, size: u64) -> Vec<u8> {
         Err(_) => sample.clear(),
     }
     sample
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enrich::Suffix;
+
+    /// Thousands of idle files without an inotify watch were each opened four times a second.
+    #[test]
+    fn a_closed_file_has_changed_when_its_size_has_and_is_not_opened_for_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        std::fs::write(&path, "one\n").unwrap();
+        let file = File::open(&path).unwrap();
+        let inode = Inode::of(&file.metadata().unwrap());
+        let suffix = Suffix::new(&[], "host", &path);
+        let source = Source::new(FileId(1), path.clone(), Some(file), suffix);
+        let mut followed = Followed::new(source, inode, 4, Instant::now());
+        assert!(followed.has_changed(), "it was never looked at");
+        followed.look(Instant::now()).unwrap();
+        assert!(!followed.has_changed());
+        followed.source = None;
+        assert!(!followed.has_changed() && followed.source.is_none());
+        std::fs::write(&path, "one\ntwo\n").unwrap();
+        assert!(followed.has_changed() && followed.source.is_none());
+        assert_eq!(followed.size_seen, 8);
+        std::fs::rename(&path, dir.path().join("b.log")).unwrap();
+        std::fs::write(&path, "another file\n").unwrap();
+        assert!(!followed.has_changed(), "the path leads to another file");
+        assert_eq!(followed.size_seen, 8);
+    }
 }

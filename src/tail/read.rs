@@ -6,12 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use super::chunk::{Chunk, Source};
 use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
 use super::log_file;
 use super::resume::{self, Sought};
 use super::stdin::sample_parser;
+use super::wait::REST_MIN;
 use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, POLL_INTERVAL, Tail, WINDOWS_KEPT_MAX};
 use crate::checkpoint::Message;
 use crate::enrich::Suffix;
@@ -64,6 +67,11 @@ impl Tail {
                     self.ready.push_back(followed.id);
                 }
                 Ok(None) => {}
+                Err(error) if is_out_of_descriptors(&error) && self.is_any_on_its_way(&chunks) => {
+                    followed.is_queued = true;
+                    self.ready.push_front(followed.id);
+                    bytes_left = 0;
+                }
                 // Deleted while it was closed: the next scan lets go of it.
                 Err(error)
                     if error.kind() == io::ErrorKind::NotFound && followed.source.is_none() => {}
@@ -77,6 +85,15 @@ impl Tail {
             self.files.insert(followed.id, followed);
         }
         chunks
+    }
+
+    /// Whether chunks will give their descriptors back; waits a moment for those sent before.
+    fn is_any_on_its_way(&self, chunks: &[Chunk]) -> bool {
+        let is_any = !chunks.is_empty() || !self.links.dispatch.is_idle();
+        if is_any && chunks.is_empty() {
+            std::thread::sleep(REST_MIN);
+        }
+        is_any
     }
 
     /// The next chunk of a file, after a look at it when everything known of it was read.
@@ -167,6 +184,7 @@ impl Tail {
         };
         let file = match is_same(&followed.path) {
             Ok(Some(file)) => file,
+            Err(error) if is_out_of_descriptors(&error) => return Err(error),
             _ => match resume::seek(&followed.entry()) {
                 Sought::Renamed(path) => match is_same(&path)? {
                     Some(file) => file,
@@ -178,6 +196,7 @@ impl Tail {
         let suffix = Suffix::new(&self.added, &self.host, &followed.path);
         let source = Source::new(followed.id, followed.path.clone(), Some(file), suffix);
         followed.source = Some(Arc::new(source));
+        followed.is_written_closed = false;
         Ok(())
     }
 
@@ -191,10 +210,18 @@ impl Tail {
         if followed.has_window() && self.awake.len() >= WINDOWS_KEPT_MAX {
             followed.drop_window();
         }
-        if !followed.is_awake && followed.source.is_some() {
-            followed.is_awake = true;
-            self.awake.push(followed.id);
+        if followed.is_awake || followed.source.is_none() {
+            return;
         }
+        if self.awake.len() >= self.descriptors_kept_max && followed.can_close() {
+            // Opened again when it is read, so that thousands of files do not need a descriptor
+            // each at the same time.
+            followed.drop_window();
+            followed.source = None;
+            return;
+        }
+        followed.is_awake = true;
+        self.awake.push(followed.id);
     }
 
     pub(super) fn read_stdin(&mut self) -> std::result::Result<(), Ended> {
@@ -219,4 +246,11 @@ impl Tail {
             }
         }
     }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }

@@ -12,7 +12,7 @@ use super::follow::{Followed, real_path};
 use super::identity::{Fingerprint, Inode};
 use super::log_file;
 use super::resume::{self, Sought};
-use super::{DESCRIPTORS_KEPT_MAX, FileId, LineState, Tail, report_trouble};
+use super::{FileId, LineState, Tail, report_trouble};
 use crate::checkpoint::{Entry, Loaded, Message};
 use crate::config;
 use crate::report;
@@ -24,10 +24,9 @@ impl Tail {
         self.is_rescan_due = false;
         let mut scan = self.discover.scan();
         // A watch set now misses what came since the scan: scan again where one is new.
-        let is_new_folder = scan.folders.iter().fold(false, |is_new, folder| {
-            self.watcher.watch_folder(folder) || is_new
-        });
-        if is_new_folder {
+        let folders = scan.folders.iter();
+        let new_folders = folders.filter(|folder| self.watcher.watch_folder(folder));
+        if new_folders.count() > 0 {
             scan = self.discover.scan();
         }
         self.is_folder_missing = scan.is_folder_missing;
@@ -143,7 +142,12 @@ impl Tail {
             return;
         };
         if followed.source.is_none() && self.reopen(&mut followed).is_err() {
-            // Everything in it was read when it was closed, and it has no name to be found by.
+            // It has no name to be found by. Everything in it was read when it was closed.
+            self.links.stats.add_lost(
+                &followed.path,
+                followed.size_seen.saturating_sub(followed.offset),
+                followed.is_written_closed,
+            );
             self.forget(&followed, Some(followed.offset));
             return;
         }
@@ -190,6 +194,7 @@ impl Tail {
             }
             None => {}
         }
+        followed.size_seen = metadata.len();
         let id = followed.id;
         self.watch(&mut followed);
         self.tell(Message::Opened(id, followed.entry()));
@@ -197,11 +202,6 @@ impl Tail {
             self.tell(Message::Carried(self.resume.entries().to_vec()));
         }
         self.by_inode.insert(inode, id);
-        if self.awake.len() > DESCRIPTORS_KEPT_MAX {
-            // Opened again when it is read, so that thousands of files do not need a descriptor
-            // each at the same time.
-            followed.source = None;
-        }
         self.note_state(&mut followed);
         self.files.insert(id, followed);
         self.queue(id);

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::stdin::Stdin;
-use super::{FileId, POLL_INTERVAL, TICK_INTERVAL, Tail};
+use super::{FileId, TICK_INTERVAL, Tail};
 
 /// Shortest sleep of [`Tail::rest`], so that it never spins.
-const REST_MIN: Duration = Duration::from_micros(50);
+pub(super) const REST_MIN: Duration = Duration::from_micros(50);
 
 /// Longest sleep, by which the end of a wait for the sink, or shutdown, may be noticed late.
 const REST_MAX: Duration = Duration::from_millis(10);
@@ -65,7 +65,7 @@ impl Tail {
         let now = Instant::now();
         let mut due = self.ticked_at + TICK_INTERVAL;
         if !self.polled.is_empty() {
-            due = due.min(self.polled_at + POLL_INTERVAL);
+            due = due.min(self.poll_at());
         }
         if self.is_rescan_due {
             due = due.min(self.rescan_at());
@@ -91,6 +91,11 @@ impl Tail {
         let hints = self.watcher.drain();
         for id in hints.files {
             self.queue(id);
+        }
+        for id in hints.written {
+            if let Some(followed) = self.files.get_mut(&id) {
+                followed.is_written_closed |= followed.source.is_none();
+            }
         }
         self.is_rescan_due |= hints.rescan || hints.overflow;
         for (from, to) in hints.renames {

@@ -34,6 +34,8 @@ const REMOTE_FILE_SYSTEMS: [u64; 10] = [
 pub(crate) struct Hints {
     /// Files to look at.
     pub(crate) files: Vec<FileId>,
+    /// Those of them that were written to.
+    pub(crate) written: Vec<FileId>,
     /// Names came, went or changed: scan the folders.
     pub(crate) rescan: bool,
     /// Names that changed within watched folders, in order: from, to.
@@ -212,6 +214,7 @@ impl Watcher {
                 match self.targets.get(&event.wd) {
                     Some(Target::File(id)) => {
                         hints.files.push(*id);
+                        hints.written.extend(is_modified.then_some(*id));
                         hints.rescan |= !is_modified;
                     }
                     Some(Target::Folder(folder)) => {
