@@ -128,6 +128,11 @@ impl Stats {
         }
     }
 
+    /// Counts bytes that were read and belong to no line that is shipped: the rests of cut ones.
+    pub(crate) fn add_skipped(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Counts bytes of `path` that were gone before they could be read, and says so.
     pub(crate) fn add_unread(&self, path: &Path, bytes: u64) {
         if bytes > 0 {

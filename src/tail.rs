@@ -39,8 +39,9 @@ pub(crate) use identity::{Fingerprint, Inode};
 use crate::checkpoint::{Loaded, Message};
 use crate::config::{self, AddedField, Config};
 use crate::enrich::{self, Suffix};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report;
+use crate::ship::Ended;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 use chunk::Source;
@@ -222,25 +223,71 @@ impl Tail {
     }
 
     /// Runs the stage until the end of the input, the end of the pipeline behind it, or shutdown.
-    pub(crate) fn run(mut self) {
+    ///
+    /// # Errors
+    /// [`Error::Unfinished`] with what is left, where all that is there was to be read.
+    pub(crate) fn run(mut self) -> Result<()> {
         self.start();
-        let mut woken_at;
+        let result = self.follow();
+        let left = self.left();
+        // After an error nobody takes anything any more, and the ship stage says why.
+        if let (Ok(()), Some(stdin)) = (result, &mut self.stdin) {
+            stdin.end();
+            let _ = self.read_stdin();
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Unfinished(format!(
+            "not everything was read: {}",
+            left.join("; ")
+        )))
+    }
+
+    fn follow(&mut self) -> std::result::Result<(), Ended> {
         loop {
-            woken_at = Instant::now();
-            if self.read_ready().is_err() || self.is_finished() {
-                return;
+            let woken_at = Instant::now();
+            self.read_ready()?;
+            if self.is_finished() {
+                return Ok(());
             }
             self.rest(woken_at);
             let is_stdin_ready = self.wait();
             if self.links.shutdown.begun() {
-                return;
+                return Ok(());
             }
             self.take_hints();
             self.keep_house();
-            if is_stdin_ready && self.read_stdin().is_err() {
-                return;
+            if is_stdin_ready {
+                self.read_stdin()?;
             }
         }
+    }
+
+    /// What a run that was to read everything has not read.
+    fn left(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        let has_failed = |stdin: &Stdin| stdin.has_failed() || (self.is_once && !stdin.has_ended());
+        if self.stdin.as_ref().is_some_and(has_failed) {
+            left.push("standard input was not read to its end".to_owned());
+        }
+        if !self.is_once {
+            return left;
+        }
+        let unread = self.files.values().map(Followed::unread_bytes);
+        let unread: Vec<u64> = unread.filter(|bytes| *bytes > 0).collect();
+        if !unread.is_empty() {
+            let (bytes, files) = (unread.iter().sum::<u64>(), unread.len());
+            left.push(format!("{bytes} bytes of {files} files are left"));
+        }
+        let mut failing: Vec<&PathBuf> = self.failing.iter().collect();
+        failing.sort();
+        left.extend(
+            failing
+                .iter()
+                .map(|path| format!("{} could not be read", path.display())),
+        );
+        left
     }
 
     /// Finds the files that are there, resumes those of an earlier run, and has all of it in the

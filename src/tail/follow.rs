@@ -49,6 +49,8 @@ pub(crate) struct Followed {
     pub(crate) size_seen: u64,
     /// Whether it was written to since it was closed.
     pub(crate) is_written_closed: bool,
+    /// Bytes of cut lines that were skipped and not counted yet.
+    pub(crate) skipped_bytes: u64,
     /// Names that it has left.
     pub(crate) links: u64,
     /// When it last grew.
@@ -83,6 +85,8 @@ pub(crate) enum Look {
 pub(crate) enum Next {
     /// Transform these lines.
     Chunk(Chunk),
+    /// A part of a cut line was skipped: go on, unless there is something else to do.
+    Skipped,
     /// All that can be read was read.
     Done,
 }
@@ -102,6 +106,7 @@ impl Followed {
             size: 0,
             size_seen: 0,
             is_written_closed: false,
+            skipped_bytes: 0,
             links: 1,
             grown_at: now,
             unfinished_since: None,
@@ -180,7 +185,7 @@ impl Followed {
 
     /// Bytes that were seen in the file and never read.
     pub(crate) fn unread_bytes(&self) -> u64 {
-        self.size.saturating_sub(self.offset)
+        self.size.max(self.size_seen).saturating_sub(self.offset)
     }
 
     /// Begins again at the first byte, as file `source`, after a truncation.
@@ -228,8 +233,9 @@ impl Followed {
                 } => (bytes, extent, then),
                 Cut::Skip { bytes, then } => {
                     self.offset += bytes as u64;
+                    self.skipped_bytes += bytes as u64;
                     self.line = then;
-                    continue;
+                    return Ok(Next::Skipped);
                 }
                 Cut::Unfinished if end < self.size => {
                     // The line goes on behind the window; one that begins at it is long enough.

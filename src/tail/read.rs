@@ -66,6 +66,13 @@ impl Tail {
                     followed.is_queued = true;
                     self.ready.push_back(followed.id);
                 }
+                Ok(None) if followed.skipped_bytes > 0 => {
+                    let skipped = std::mem::take(&mut followed.skipped_bytes);
+                    self.links.stats.add_skipped(skipped);
+                    bytes_left = bytes_left.saturating_sub(skipped);
+                    followed.is_queued = true;
+                    self.ready.push_back(followed.id);
+                }
                 Ok(None) => {}
                 Err(error) if is_out_of_descriptors(&error) && self.is_any_on_its_way(&chunks) => {
                     followed.is_queued = true;
@@ -125,7 +132,7 @@ impl Tail {
         )?;
         Ok(match next {
             Next::Chunk(chunk) => Some(chunk),
-            Next::Done => None,
+            Next::Skipped | Next::Done => None,
         })
     }
 
@@ -234,6 +241,7 @@ impl Tail {
                 Some(plan) => plan.clone(),
                 None => self.plans.detected(&sample_parser(sample), Path::new("-")),
             });
+            self.links.stats.add_skipped(stdin.take_skipped_bytes());
             let has_more = stdin.has_more();
             self.stdin = Some(stdin);
             match chunk {

@@ -145,7 +145,7 @@ impl Tail {
             // It has no name to be found by. Everything in it was read when it was closed.
             self.links.stats.add_lost(
                 &followed.path,
-                followed.size_seen.saturating_sub(followed.offset),
+                followed.unread_bytes(),
                 followed.is_written_closed,
             );
             self.forget(&followed, Some(followed.offset));
