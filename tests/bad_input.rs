@@ -157,6 +157,9 @@ fn bad_urls_and_formats() {
         "'file:'",
         &format!("{SHIP} \"file:\""),
     );
+    let host = "`file://` is followed by the name of a host, and only files of this one can be \
+                written: use `file:PATH` or `file:///PATH`";
+    check_both("ship_url", "\"file://host/x/y\"", "'file://host/x/y'", host);
     let format = "expected `auto`, `nginx`, `raw` or an nginx log_format string with $variables, \
                   found \"logfmt\"";
     check_both("format", "\"logfmt\"", "logfmt", format);
@@ -165,6 +168,20 @@ fn bad_urls_and_formats() {
     check_both("format", "\"$a$b\"", "$a$b", format);
     let only = "only an http:// or https:// sink has this setting";
     check_both("compression", "\"zstd\"", "zstd", only);
+}
+
+/// A URL that was not understood was printed whole, with the password and the token in it.
+#[test]
+fn secrets_in_a_bad_url_are_not_shown() {
+    for (url, shown) in [
+        ("htp://u:sec@h/?token=abc", "htp://h/"),
+        ("http:/u:sec@h/x", "...@h/x"),
+        ("htp://u:se/c@h/x", "...@h/x"),
+        ("h/?token=abc#part", "h/"),
+    ] {
+        let (quoted, shown) = (format!("\"{url}\""), format!("{SHIP} {shown:?}"));
+        check_both("ship_url", &quoted, &quoted, &shown);
+    }
 }
 
 #[test]

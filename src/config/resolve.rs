@@ -15,6 +15,7 @@ use crate::enrich::{PARTIAL, TRUNCATED};
 use crate::error::{Error, Result};
 use crate::filter::{Expression, Filter};
 use crate::parse::{Format, LogFormat, MESSAGE, Schema};
+use crate::ship::http::redacted;
 
 /// Bytes of a line that a window can always hold whole.
 const LINE_BYTES_LIMIT: u64 = 2 << 20;
@@ -453,7 +454,16 @@ impl Resolver<'_> {
                 return ShipUrl::Http(text);
             }
             "file" => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
+                let path = rest.strip_prefix("//localhost").unwrap_or(rest);
+                let path = path
+                    .strip_prefix("//")
+                    .map_or(Some(path), |path| path.starts_with('/').then_some(path));
+                let Some(path) = path else {
+                    let message = "`file://` is followed by the name of a host, and only files of \
+                                   this one can be written: use `file:PATH` or `file:///PATH`";
+                    self.wrong_with(&node, "ship_url", message);
+                    return ShipUrl::Stdout;
+                };
                 if !path.is_empty()
                     && !path.ends_with('/')
                     && let Some(path) = absolute(path)
@@ -463,7 +473,8 @@ impl Resolver<'_> {
             }
             _ => {}
         }
-        self.wrong(&node, "ship_url", expected);
+        let message = format!("expected {expected}, found {:?}", without_secrets(&text));
+        self.wrong_with(&node, "ship_url", &message);
         ShipUrl::Stdout
     }
 
@@ -584,6 +595,16 @@ fn absolute(path: &str) -> Option<String> {
         }
     }
     path_text(&resolved)
+}
+
+/// A URL that is not understood, without what may be secret in it.
+fn without_secrets(url: &str) -> String {
+    let shown = redacted(url);
+    // Where it has no `//` in its place, or a `/` in its password.
+    match shown.rsplit_once('@') {
+        Some((_, host)) => format!("...@{host}"),
+        None => shown,
+    }
 }
 
 fn path_text(path: &Path) -> Option<String> {
