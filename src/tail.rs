@@ -316,6 +316,7 @@ impl Tail {
                 let _ = written.recv();
             }
         }
+        self.discover.plain_paths().for_each(report_irregular);
         if self.files.is_empty() && self.stdin.is_none() {
             let text = if self.is_once {
                 ""
@@ -365,6 +366,24 @@ impl Tail {
         if !self.failing.contains(path) {
             report_trouble(path, action, error);
         }
+    }
+}
+
+/// Says why nothing is read at a path that is not a pattern and leads to something.
+fn report_irregular(path: PathBuf) {
+    let Ok(metadata) = std::fs::metadata(&path) else {
+        return;
+    };
+    let path = path.display();
+    if metadata.is_dir() {
+        report::warning(&format!(
+            "{path}: is a folder, so nothing is read: for the files in it --watch '{path}/*'"
+        ));
+    } else if !metadata.is_file() {
+        report::warning(&format!(
+            "{path}: is not a regular file, so nothing is read: for a pipe or a device use the \
+             shell: ves collect --watch - < {path}"
+        ));
     }
 }
 

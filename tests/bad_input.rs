@@ -340,6 +340,51 @@ fn a_sink_that_cannot_be_opened_fails_at_the_start() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+/// A folder or a device at a path was passed over: "no file matches".
+#[test]
+fn what_is_there_and_cannot_be_followed_is_said() {
+    let bench = Bench::new();
+    let said = |path: &str| {
+        let args = ["collect", "--no-state", "--once", "--watch", path];
+        String::from_utf8(ves(&bench, &args).stderr).unwrap()
+    };
+    let folder = said("logs");
+    assert!(
+        folder.contains("/logs: is a folder") && folder.contains("/logs/*'"),
+        "{folder}"
+    );
+    let device = said("/dev/zero");
+    assert!(
+        device.contains("/dev/zero: is not a regular file") && device.contains("--watch - <"),
+        "{device}"
+    );
+}
+
+/// In a folder whose name looks like a pattern, a relative path found nothing.
+#[test]
+fn the_name_of_the_current_folder_is_no_pattern() {
+    let bench = Bench::new();
+    for name in ["a[1]", "b{x}", "c*", "d\\e", "f[!", "g{,"] {
+        let folder = bench.path(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("x.log"), util::line(1)).unwrap();
+        let any = "?".repeat(name.len());
+        for pattern in ["x.log", "*.log", &format!("../{any}/x.log")] {
+            let output = Command::new(env!("CARGO_BIN_EXE_ves"))
+                .args(["collect", "--once", "--no-state", "--watch", pattern])
+                .current_dir(&folder)
+                .output()
+                .unwrap();
+            assert_eq!(
+                util::records(&output.stdout).len(),
+                1,
+                "{pattern} in {name}"
+            );
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
 /// Every key in TOML, in YAML and as flags comes to the same configuration.
 #[test]
 fn toml_yaml_and_flags_say_the_same() {

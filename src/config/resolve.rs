@@ -274,7 +274,7 @@ impl Resolver<'_> {
     }
 
     fn pattern(&mut self, node: &Node, key: &str, text: &str) -> Option<String> {
-        let pattern = absolute(text).filter(|_| !text.is_empty());
+        let pattern = absolute_pattern(text).filter(|_| !text.is_empty());
         let Some(pattern) = pattern else {
             self.wrong(node, key, "a path pattern");
             return None;
@@ -595,6 +595,21 @@ fn absolute(path: &str) -> Option<String> {
         }
     }
     path_text(&resolved)
+}
+
+/// The pattern from the root on. The current folder is no pattern, whatever its name.
+fn absolute_pattern(pattern: &str) -> Option<String> {
+    if pattern.starts_with('/') {
+        return absolute(pattern);
+    }
+    let mut from_root = String::new();
+    for character in path_text(&std::env::current_dir().ok()?)?.chars() {
+        if "*?[]{}\\,!".contains(character) {
+            from_root.push('\\');
+        }
+        from_root.push(character);
+    }
+    absolute(&format!("{from_root}/{pattern}"))
 }
 
 /// A URL that is not understood, without what may be secret in it.
