@@ -13,7 +13,9 @@ mod identity;
 mod map;
 mod plans;
 mod read;
+mod renames;
 mod resume;
+mod rotated_name;
 mod rotation;
 mod stdin;
 mod wait;
@@ -44,6 +46,7 @@ use chunk::Source;
 use discover::Discover;
 use follow::Followed;
 use plans::Plans;
+use renames::Unseen;
 use resume::Resume;
 use stdin::Stdin;
 use watch::Watcher;
@@ -68,6 +71,10 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time between two looks at files that inotify does not report.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Time between two looks at the events while there is more to read or the sink is busy: a file that
+/// lives for longer is opened before it is gone.
+const HINT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Files that a round of housekeeping looks at, in turn: 10 000 idle files cost nothing much, and
 /// none is forgotten for longer than their number divided by this in seconds.
@@ -151,8 +158,7 @@ pub(crate) struct Tail {
     /// Followed files whose trouble was reported.
     complained: HashSet<PathBuf>,
     is_sink_noted: bool,
-    /// Names that files had for a moment between two renames, before any scan saw them.
-    renamed_unseen: HashSet<PathBuf>,
+    unseen: Unseen,
     next_id: u64,
     last_checked: FileId,
     has_scanned: bool,
@@ -194,7 +200,7 @@ impl Tail {
             failing: HashSet::new(),
             complained: HashSet::new(),
             is_sink_noted: false,
-            renamed_unseen: HashSet::new(),
+            unseen: Unseen::default(),
             next_id: 0,
             last_checked: FileId(0),
             has_scanned: false,
@@ -228,8 +234,7 @@ impl Tail {
             if self.links.shutdown.begun() {
                 return;
             }
-            self.take_hints();
-            self.keep_house();
+            self.serve();
             if is_stdin_ready && self.read_stdin().is_err() {
                 return;
             }

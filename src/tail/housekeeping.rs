@@ -26,7 +26,8 @@ impl Tail {
         self.queue_unfinished(now);
         if now.duration_since(self.ticked_at) >= TICK_INTERVAL {
             self.ticked_at = now;
-            self.renamed_unseen.clear();
+            self.unseen.forget_old_names(now);
+            self.open_unopened();
             self.is_rescan_due |= self.is_folder_missing || !self.failing.is_empty();
             self.check_in_turn();
             self.let_sleep(now);
@@ -93,8 +94,11 @@ impl Tail {
             if quiet >= WINDOW_QUIET {
                 followed.drop_window();
             }
-            // A file without a watched name could not be opened again.
-            let is_read = followed.offset >= followed.size && followed.detached_at.is_none();
+            // A file without a watched name could not be opened again, and one that is still to be
+            // looked at may hold more than is known.
+            let is_read = followed.offset >= followed.size
+                && followed.detached_at.is_none()
+                && !followed.is_queued;
             let is_torn = followed
                 .source
                 .as_ref()

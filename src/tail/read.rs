@@ -11,7 +11,7 @@ use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
 use super::resume::{self, Sought};
 use super::stdin::sample_parser;
-use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, POLL_INTERVAL, Tail, WINDOWS_KEPT_MAX};
+use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, HINT_INTERVAL, Tail, WINDOWS_KEPT_MAX};
 use crate::checkpoint::Message;
 use crate::enrich::Suffix;
 use crate::parse::Parser;
@@ -21,26 +21,38 @@ impl Tail {
     /// Reads everything that is there to read.
     pub(super) fn read_ready(&mut self) -> std::result::Result<(), Ended> {
         let mut served_at = Instant::now();
-        loop {
-            if self.links.shutdown.begun() {
-                return Ok(());
-            }
+        while !self.ready.is_empty() && self.await_room()? {
             let seen_at = Instant::now();
             let chunks = self.gather(seen_at);
-            if chunks.is_empty() {
-                if self.ready.is_empty() {
-                    return Ok(());
-                }
-                continue;
+            if !chunks.is_empty() {
+                self.links.dispatch.send(chunks, seen_at)?;
             }
-            self.links.dispatch.send(chunks, seen_at)?;
-            if served_at.elapsed() > POLL_INTERVAL {
+            if served_at.elapsed() > HINT_INTERVAL {
                 // A long backlog must not hide what happens meanwhile.
-                self.take_hints();
-                self.keep_house();
+                self.serve();
                 served_at = Instant::now();
             }
         }
+        Ok(())
+    }
+
+    /// Waits until one more work unit may be in flight. A sink may refuse for hours: files that come,
+    /// are renamed and go meanwhile are opened while they still have a name. Returns whether there is
+    /// room; there is none any more when the end has begun.
+    fn await_room(&mut self) -> std::result::Result<bool, Ended> {
+        while !self.links.shutdown.begun() {
+            if self.links.dispatch.has_room(HINT_INTERVAL)? {
+                return Ok(true);
+            }
+            self.serve();
+        }
+        Ok(false)
+    }
+
+    /// Does what events and the clock ask for, short of reading.
+    pub(super) fn serve(&mut self) {
+        self.take_hints();
+        self.keep_house();
     }
 
     /// Cuts chunks of the files that are ready, in turn, until a work unit is full.
@@ -196,7 +208,7 @@ impl Tail {
     }
 
     pub(super) fn read_stdin(&mut self) -> std::result::Result<(), Ended> {
-        loop {
+        while self.await_room()? {
             let seen_at = Instant::now();
             let Some(mut stdin) = self.stdin.take() else {
                 return Ok(());
@@ -216,5 +228,6 @@ impl Tail {
                 return Ok(());
             }
         }
+        Ok(())
     }
 }

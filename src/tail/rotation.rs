@@ -102,24 +102,6 @@ impl Tail {
         }
     }
 
-    /// A file was renamed from a name that the patterns mean to one that they do not. When that was
-    /// so soon after its creation that no scan has seen it, it is opened under its new name.
-    pub(super) fn meet_renamed(&mut self, from: &Path, to: &Path) {
-        let was_renamed_before = self.renamed_unseen.remove(from);
-        if (!was_renamed_before && !self.discover.matches(from)) || self.discover.matches(to) {
-            return;
-        }
-        match self.open(to) {
-            Ok(Some(id)) => self.detach(id),
-            Ok(None) => {}
-            // Renamed again already: the next event says to what.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.renamed_unseen.insert(to.to_owned());
-            }
-            Err(error) => report_trouble(to, "open", &error),
-        }
-    }
-
     /// Files that no watched path leads to any more were rotated away: read on to their end.
     pub(super) fn detach_absent(&mut self, present: &HashSet<FileId>, troubled: &HashSet<PathBuf>) {
         let now = Instant::now();
@@ -137,12 +119,6 @@ impl Tail {
         for id in detached {
             self.reopen_detached(id);
             self.queue(id);
-        }
-    }
-
-    pub(super) fn detach(&mut self, id: FileId) {
-        if let Some(followed) = self.files.get_mut(&id) {
-            followed.detached_at.get_or_insert_with(Instant::now);
         }
     }
 
