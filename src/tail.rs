@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use chunk::{Chunk, Work};
 pub(crate) use dispatch::Dispatch;
-pub(crate) use identity::{Fingerprint, Inode};
+pub(crate) use identity::{Fingerprint, Inode, Trail};
 
 use crate::checkpoint::{Loaded, Message};
 use crate::config::{self, AddedField, Config};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use inotify::WatchDescriptor;
 
 use super::chunk::{Chunk, ChunkBytes, Source};
-use super::identity::{Fingerprint, Inode};
+use super::identity::{Fingerprint, Inode, Trail};
 use super::map::Window;
 use super::stdin::sample_parser;
 use super::window::{Cut, cut};
@@ -43,6 +43,10 @@ pub(crate) struct Followed {
     pub(crate) offset: u64,
     /// What that byte belongs to.
     pub(crate) line: LineState,
+    /// The bytes before that byte.
+    pub(crate) trail: Trail,
+    /// The end of the last chunk that was cut out of it: `offset`, but for a rest that was skipped.
+    pub(crate) handed_on: u64,
     /// Its size when it was last looked at.
     pub(crate) size: u64,
     /// Names that it has left.
@@ -95,6 +99,8 @@ impl Followed {
             source: Some(Arc::new(source)),
             offset,
             line: LineState::Start,
+            trail: Trail::default(),
+            handed_on: offset,
             size: 0,
             links: 1,
             grown_at: now,
@@ -115,6 +121,7 @@ impl Followed {
             fingerprint: self.fingerprint,
             offset: self.offset,
             line: self.line,
+            trail: self.trail,
             path: self.real_path.to_string_lossy().into_owned(),
         }
     }
@@ -135,7 +142,7 @@ impl Followed {
         let size = metadata.len();
         self.links = metadata.nlink();
         let is_other = source.is_torn() || size < self.offset || size < self.fingerprint.bytes;
-        if is_other || !self.fingerprint.matches(file) {
+        if is_other || !self.is_same(file) {
             return Ok(Look::Truncated);
         }
         if size != self.size {
@@ -156,6 +163,16 @@ impl Followed {
         }
     }
 
+    /// Whether the file holds what was read of it. The bytes read last tell best, and one read has to
+    /// do: whatever is made of a chunk checks the first bytes again.
+    fn is_same(&self, file: &File) -> bool {
+        if self.trail.is_telling() {
+            self.trail.matches(file, self.offset)
+        } else {
+            self.fingerprint.matches(file)
+        }
+    }
+
     /// Bytes that were seen in the file and never read.
     pub(crate) fn unread_bytes(&self) -> u64 {
         self.size.saturating_sub(self.offset)
@@ -167,6 +184,7 @@ impl Followed {
         self.source = Some(Arc::new(source));
         self.fingerprint = Fingerprint::default();
         (self.offset, self.size, self.line) = (0, 0, LineState::Start);
+        (self.trail, self.handed_on) = (Trail::default(), 0);
         self.grown_at = now;
         self.unfinished_since = None;
         self.is_awake = false;
@@ -204,6 +222,7 @@ impl Followed {
                     then,
                 } => (bytes, extent, then),
                 Cut::Skip { bytes, then } => {
+                    self.trail = Trail::after(available.get(..bytes).unwrap_or_default());
                     self.offset += bytes as u64;
                     self.line = then;
                     continue;
@@ -221,6 +240,7 @@ impl Followed {
                     return Ok(Next::Done);
                 }
             };
+            let trail = Trail::after(available.get(..bytes).unwrap_or_default());
             let plan = self.plan(&source, fixed_plan, plan_for);
             let chunk_end = self.offset + bytes as u64;
             let chunk = Chunk {
@@ -233,7 +253,7 @@ impl Followed {
                 fingerprint: self.fingerprint,
             };
             self.offset = chunk_end;
-            self.line = then;
+            (self.handed_on, self.trail, self.line) = (chunk_end, trail, then);
             self.unfinished_since = None;
             return Ok(Next::Chunk(chunk));
         }

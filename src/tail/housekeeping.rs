@@ -29,9 +29,10 @@ impl Tail {
             self.unseen.forget_old_names(now);
             self.open_unopened();
             self.is_rescan_due |= self.is_folder_missing || !self.failing.is_empty();
-            self.check_in_turn();
+            // Files that are queued stay, so these come before the looks that are due.
             self.let_sleep(now);
             self.let_go(now);
+            self.check_in_turn();
             self.links.stats.set_files_followed(self.files.len());
         }
     }
@@ -135,7 +136,7 @@ impl Tail {
             .collect();
         for id in over {
             if let Some(followed) = self.files.remove(&id) {
-                self.forget(&followed, Some(followed.offset));
+                self.forget(&followed, Some(followed.handed_on));
             }
         }
     }

@@ -130,7 +130,7 @@ impl Tail {
         };
         if followed.source.is_none() && self.reopen(&mut followed).is_err() {
             // Everything in it was read when it was closed, and it has no name to be found by.
-            self.forget(&followed, Some(followed.offset));
+            self.forget(&followed, Some(followed.handed_on));
             return;
         }
         self.note_state(&mut followed);
@@ -158,6 +158,7 @@ impl Tail {
         match entry {
             Some(entry) if entry.offset <= metadata.len() => {
                 (followed.offset, followed.line) = (entry.offset, entry.line);
+                (followed.handed_on, followed.trail) = (entry.offset, entry.trail);
                 followed.fingerprint = entry.fingerprint;
             }
             Some(entry) => {
@@ -171,6 +172,7 @@ impl Tail {
             }
             None if is_skipped => {
                 followed.offset = metadata.len();
+                followed.handed_on = metadata.len();
                 followed.line = line_state_at(&file, followed.offset)?;
                 followed.fingerprint = Fingerprint::take(&file, followed.offset)?;
             }
