@@ -184,6 +184,7 @@ impl Threads {
             transform: Transform::new(),
             batch_records_max,
             ticket_count,
+            has_ticket: false,
             sequence: 0,
         };
         let tail = Tail::new(

@@ -15,7 +15,9 @@ mod map;
 mod own_files;
 mod plans;
 mod read;
+mod renames;
 mod resume;
+mod rotated_name;
 mod rotation;
 mod stdin;
 mod wait;
@@ -34,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use chunk::{Chunk, Work};
 pub(crate) use dispatch::Dispatch;
-pub(crate) use identity::{Fingerprint, Inode};
+pub(crate) use identity::{Fingerprint, Inode, Trail};
 
 use crate::checkpoint::{Loaded, Message};
 use crate::config::{self, AddedField, Config};
@@ -49,6 +51,7 @@ use discover::Discover;
 use follow::Followed;
 use own_files::OwnFiles;
 use plans::Plans;
+use renames::Unseen;
 use resume::Resume;
 use stdin::Stdin;
 use watch::Watcher;
@@ -73,6 +76,10 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time between two looks at files that inotify does not report.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Time between two looks at the events while there is more to read or the sink is busy: a file that
+/// lives for longer is opened before it is gone.
+const HINT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Files that a round of housekeeping looks at, in turn: 10 000 idle files cost nothing much, and
 /// none is forgotten for longer than their number divided by this in seconds.
@@ -156,8 +163,7 @@ pub(crate) struct Tail {
     /// Followed files whose trouble was reported.
     complained: HashSet<PathBuf>,
     own_files: OwnFiles,
-    /// Names that files had for a moment between two renames, before any scan saw them.
-    renamed_unseen: HashSet<PathBuf>,
+    unseen: Unseen,
     next_id: u64,
     last_checked: FileId,
     has_scanned: bool,
@@ -201,7 +207,7 @@ impl Tail {
             failing: HashSet::new(),
             complained: HashSet::new(),
             own_files: OwnFiles::of(config),
-            renamed_unseen: HashSet::new(),
+            unseen: Unseen::default(),
             next_id: 0,
             last_checked: FileId(0),
             has_scanned: false,
@@ -231,9 +237,8 @@ impl Tail {
         let result = self.follow();
         let left = self.left();
         // After an error nobody takes anything any more, and the ship stage says why.
-        if let (Ok(()), Some(stdin)) = (result, &mut self.stdin) {
-            stdin.end();
-            let _ = self.read_stdin();
+        if result.is_ok() {
+            let _ = self.end_stdin();
         }
         if left.is_empty() {
             return Ok(());
@@ -256,8 +261,7 @@ impl Tail {
             if self.links.shutdown.begun() {
                 return Ok(());
             }
-            self.take_hints();
-            self.keep_house();
+            self.serve();
             if is_stdin_ready {
                 self.read_stdin()?;
             }

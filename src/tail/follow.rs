@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use inotify::WatchDescriptor;
 
 use super::chunk::{Chunk, ChunkBytes, Source};
-use super::identity::{Fingerprint, Inode};
+use super::identity::{Fingerprint, Inode, Trail};
 use super::map::Window;
 use super::stdin::sample_parser;
 use super::window::{Cut, cut};
@@ -43,6 +43,10 @@ pub(crate) struct Followed {
     pub(crate) offset: u64,
     /// What that byte belongs to.
     pub(crate) line: LineState,
+    /// The bytes before that byte.
+    pub(crate) trail: Trail,
+    /// The end of the last chunk that was cut out of it: `offset`, but for a rest that was skipped.
+    pub(crate) handed_on: u64,
     /// Its size when it was last looked at.
     pub(crate) size: u64,
     /// Its size when it was last seen; more than `size` where that was not looked at.
@@ -103,6 +107,8 @@ impl Followed {
             source: Some(Arc::new(source)),
             offset,
             line: LineState::Start,
+            trail: Trail::default(),
+            handed_on: offset,
             size: 0,
             size_seen: 0,
             is_written_closed: false,
@@ -126,6 +132,7 @@ impl Followed {
             fingerprint: self.fingerprint,
             offset: self.offset,
             line: self.line,
+            trail: self.trail,
             path: self.real_path.to_string_lossy().into_owned(),
         }
     }
@@ -146,7 +153,7 @@ impl Followed {
         let size = metadata.len();
         self.links = metadata.nlink();
         let is_other = source.is_torn() || size < self.offset || size < self.fingerprint.bytes;
-        if is_other || !self.fingerprint.matches(file) {
+        if is_other || !self.is_same(file) {
             return Ok(Look::Truncated);
         }
         if size != self.size {
@@ -164,6 +171,16 @@ impl Followed {
             // Shorter than a moment ago.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(Look::Truncated),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the file holds what was read of it. The bytes read last tell best, and one read has to
+    /// do: whatever is made of a chunk checks the first bytes again.
+    fn is_same(&self, file: &File) -> bool {
+        if self.trail.is_telling() {
+            self.trail.matches(file, self.offset)
+        } else {
+            self.fingerprint.matches(file)
         }
     }
 
@@ -194,7 +211,7 @@ impl Followed {
         self.source = Some(Arc::new(source));
         self.fingerprint = Fingerprint::default();
         (self.offset, self.size, self.size_seen) = (0, 0, 0);
-        self.line = LineState::Start;
+        (self.line, self.trail, self.handed_on) = (LineState::Start, Trail::default(), 0);
         self.grown_at = now;
         self.unfinished_since = None;
         self.is_awake = false;
@@ -232,6 +249,7 @@ impl Followed {
                     then,
                 } => (bytes, extent, then),
                 Cut::Skip { bytes, then } => {
+                    self.trail = Trail::after(available.get(..bytes).unwrap_or_default());
                     self.offset += bytes as u64;
                     self.skipped_bytes += bytes as u64;
                     self.line = then;
@@ -250,6 +268,7 @@ impl Followed {
                     return Ok(Next::Done);
                 }
             };
+            let trail = Trail::after(available.get(..bytes).unwrap_or_default());
             let plan = self.plan(&source, fixed_plan, plan_for);
             let chunk_end = self.offset + bytes as u64;
             let chunk = Chunk {
@@ -262,7 +281,7 @@ impl Followed {
                 fingerprint: self.fingerprint,
             };
             self.offset = chunk_end;
-            self.line = then;
+            (self.handed_on, self.trail, self.line) = (chunk_end, trail, then);
             self.unfinished_since = None;
             return Ok(Next::Chunk(chunk));
         }

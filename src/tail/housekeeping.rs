@@ -23,11 +23,13 @@ impl Tail {
         self.queue_unfinished(now);
         if now.duration_since(self.ticked_at) >= TICK_INTERVAL {
             self.ticked_at = now;
-            self.renamed_unseen.clear();
+            self.unseen.forget_old_names(now);
+            self.open_unopened();
             self.is_rescan_due |= self.is_folder_missing || !self.failing.is_empty();
-            self.check_in_turn();
+            // Files that are queued stay, so these come before the looks that are due.
             self.let_sleep(now);
             self.let_go(now);
+            self.check_in_turn();
             self.links.stats.set_files_followed(self.files.len());
         }
     }
@@ -105,7 +107,9 @@ impl Tail {
                 followed.drop_window();
             }
             let is_surplus = surplus > 0 && quiet >= WINDOW_QUIET;
-            if (is_surplus || quiet >= DESCRIPTOR_QUIET) && followed.can_close() {
+            let is_idle = is_surplus || quiet >= DESCRIPTOR_QUIET;
+            // One that is still to be looked at may hold more than is known.
+            if is_idle && !followed.is_queued && followed.can_close() {
                 surplus = surplus.saturating_sub(1);
                 followed.source = None;
                 followed.is_awake = false;
@@ -138,7 +142,7 @@ impl Tail {
             .collect();
         for id in over {
             if let Some(followed) = self.files.remove(&id) {
-                self.forget(&followed, Some(followed.offset));
+                self.forget(&followed, Some(followed.handed_on));
             }
         }
     }

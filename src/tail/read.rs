@@ -15,7 +15,7 @@ use super::log_file;
 use super::resume::{self, Sought};
 use super::stdin::sample_parser;
 use super::wait::REST_MIN;
-use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, POLL_INTERVAL, Tail, WINDOWS_KEPT_MAX};
+use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, HINT_INTERVAL, Tail, WINDOWS_KEPT_MAX};
 use crate::checkpoint::Message;
 use crate::enrich::Suffix;
 use crate::parse::Parser;
@@ -25,26 +25,38 @@ impl Tail {
     /// Reads everything that is there to read.
     pub(super) fn read_ready(&mut self) -> std::result::Result<(), Ended> {
         let mut served_at = Instant::now();
-        loop {
-            if self.links.shutdown.begun() {
-                return Ok(());
-            }
+        while !self.ready.is_empty() && self.await_room()? {
             let seen_at = Instant::now();
             let chunks = self.gather(seen_at);
-            if chunks.is_empty() {
-                if self.ready.is_empty() {
-                    return Ok(());
-                }
-                continue;
+            if !chunks.is_empty() {
+                self.links.dispatch.send(chunks, seen_at)?;
             }
-            self.links.dispatch.send(chunks, seen_at)?;
-            if served_at.elapsed() > POLL_INTERVAL {
+            if served_at.elapsed() > HINT_INTERVAL {
                 // A long backlog must not hide what happens meanwhile.
-                self.take_hints();
-                self.keep_house();
+                self.serve();
                 served_at = Instant::now();
             }
         }
+        Ok(())
+    }
+
+    /// Waits until one more work unit may be in flight. A sink may refuse for hours: files that come,
+    /// are renamed and go meanwhile are opened while they still have a name. Returns whether there is
+    /// room; there is none any more when the end has begun.
+    fn await_room(&mut self) -> std::result::Result<bool, Ended> {
+        while !self.links.shutdown.begun() {
+            if self.links.dispatch.has_room(HINT_INTERVAL)? {
+                return Ok(true);
+            }
+            self.serve();
+        }
+        Ok(false)
+    }
+
+    /// Does what events and the clock ask for, short of reading.
+    pub(super) fn serve(&mut self) {
+        self.take_hints();
+        self.keep_house();
     }
 
     /// Cuts chunks of the files that are ready, in turn, until a work unit is full.
@@ -75,6 +87,9 @@ impl Tail {
                 }
                 Ok(None) => {}
                 Err(error) if is_out_of_descriptors(&error) && self.is_any_on_its_way(&chunks) => {
+                    if chunks.is_empty() {
+                        std::thread::sleep(REST_MIN);
+                    }
                     followed.is_queued = true;
                     self.ready.push_front(followed.id);
                     bytes_left = 0;
@@ -94,13 +109,9 @@ impl Tail {
         chunks
     }
 
-    /// Whether chunks will give their descriptors back; waits a moment for those sent before.
+    /// Whether there are chunks that will give their descriptors back.
     fn is_any_on_its_way(&self, chunks: &[Chunk]) -> bool {
-        let is_any = !chunks.is_empty() || !self.links.dispatch.is_idle();
-        if is_any && chunks.is_empty() {
-            std::thread::sleep(REST_MIN);
-        }
-        is_any
+        !chunks.is_empty() || !self.links.dispatch.is_idle()
     }
 
     /// The next chunk of a file, after a look at it when everything known of it was read.
@@ -232,27 +243,45 @@ impl Tail {
     }
 
     pub(super) fn read_stdin(&mut self) -> std::result::Result<(), Ended> {
-        loop {
-            let seen_at = Instant::now();
-            let Some(mut stdin) = self.stdin.take() else {
-                return Ok(());
-            };
-            let chunk = stdin.next_chunk(|sample| match &self.plans.fixed {
-                Some(plan) => plan.clone(),
-                None => self.plans.detected(&sample_parser(sample), Path::new("-")),
-            });
-            self.links.stats.add_skipped(stdin.take_skipped_bytes());
-            let has_more = stdin.has_more();
-            self.stdin = Some(stdin);
-            match chunk {
-                Ok(Some(chunk)) => self.links.dispatch.send(vec![chunk], seen_at)?,
-                Ok(None) => {}
-                Err(error) => self.complain(Path::new("-"), "read", &error),
-            }
-            if !has_more {
-                return Ok(());
+        while self.await_room()? && self.send_from_stdin()? {}
+        Ok(())
+    }
+
+    /// Sends what was read of standard input and no line end came for, while the sink may still take
+    /// it.
+    pub(super) fn end_stdin(&mut self) -> std::result::Result<(), Ended> {
+        let Some(stdin) = &mut self.stdin else {
+            return Ok(());
+        };
+        stdin.end();
+        let mut has_more = stdin.has_more();
+        while has_more && !self.links.shutdown.expired() {
+            if self.links.dispatch.has_room(HINT_INTERVAL)? {
+                has_more = self.send_from_stdin()?;
             }
         }
+        Ok(())
+    }
+
+    /// Reads standard input once and sends what came. Returns whether more can be had without a wait.
+    fn send_from_stdin(&mut self) -> std::result::Result<bool, Ended> {
+        let seen_at = Instant::now();
+        let Some(mut stdin) = self.stdin.take() else {
+            return Ok(false);
+        };
+        let chunk = stdin.next_chunk(|sample| match &self.plans.fixed {
+            Some(plan) => plan.clone(),
+            None => self.plans.detected(&sample_parser(sample), Path::new("-")),
+        });
+        self.links.stats.add_skipped(stdin.take_skipped_bytes());
+        let has_more = stdin.has_more();
+        self.stdin = Some(stdin);
+        match chunk {
+            Ok(Some(chunk)) => self.links.dispatch.send(vec![chunk], seen_at)?,
+            Ok(None) => {}
+            Err(error) => self.complain(Path::new("-"), "read", &error),
+        }
+        Ok(has_more)
     }
 }
 

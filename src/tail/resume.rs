@@ -1,6 +1,5 @@
 //! Finds the files of an earlier run again: by identity, under whatever name they have now.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::identity::Inode;
 use super::log_file;
+use super::rotated_name::is_rotation_of;
 use crate::checkpoint::{Entry, Loaded};
 
 /// Entries of the checkpoint that were not found again yet.
@@ -90,9 +90,6 @@ pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
     Ok(is_known && is_long_enough && entry.fingerprint.matches(&file))
 }
 
-/// Endings of rotated logs that hold no lines to read as they are.
-const COMPRESSED: [&str; 7] = ["gz", "bz2", "xz", "zst", "lz4", "Z", "zip"];
-
 /// How much older than the checkpoint a file may be that the checkpoint does not know: it was made
 /// in the moment between two of its versions.
 const BORN_BEFORE_MAX: Duration = Duration::from_secs(2);
@@ -114,7 +111,9 @@ pub(crate) fn seek_born_meanwhile(loaded: &Loaded) -> Vec<(PathBuf, Option<Entry
         };
         for sibling in siblings.flatten() {
             let path = sibling.path();
-            if !goes_on(&sibling.file_name(), name) || found.iter().any(|found| found.1 == path) {
+            if !is_rotation_of(&sibling.file_name(), name)
+                || found.iter().any(|found| found.1 == path)
+            {
                 continue;
             }
             let Ok(metadata) = sibling.metadata() else {
@@ -137,21 +136,6 @@ pub(crate) fn seek_born_meanwhile(loaded: &Loaded) -> Vec<(PathBuf, Option<Entry
         .into_iter()
         .map(|(_, path, copied)| (path, copied))
         .collect()
-}
-
-/// Whether `name` is a rotated form of `original` that can be read.
-fn goes_on(name: &OsStr, original: &OsStr) -> bool {
-    let name = Path::new(name);
-    let rest = name
-        .as_os_str()
-        .as_encoded_bytes()
-        .strip_prefix(original.as_encoded_bytes());
-    let is_compressed = name.extension().is_some_and(|ending| {
-        COMPRESSED
-            .iter()
-            .any(|compressed| ending.eq_ignore_ascii_case(compressed))
-    });
-    matches!(rest, Some([b'.' | b'-' | b'_', ..])) && !is_compressed
 }
 
 /// Where to read on in the file at `path`, if it is a copy of a file of the checkpoint that was

@@ -91,24 +91,6 @@ impl Tail {
         }
     }
 
-    /// A file was renamed from a name that the patterns mean to one that they do not. When that was
-    /// so soon after its creation that no scan has seen it, it is opened under its new name.
-    pub(super) fn meet_renamed(&mut self, from: &Path, to: &Path) {
-        let was_renamed_before = self.renamed_unseen.remove(from);
-        if (!was_renamed_before && !self.discover.matches(from)) || self.discover.matches(to) {
-            return;
-        }
-        match self.open(to) {
-            Ok(Some(id)) => self.detach(id),
-            Ok(None) => {}
-            // Renamed again already: the next event says to what.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.renamed_unseen.insert(to.to_owned());
-            }
-            Err(error) => report_trouble(to, "open", &error),
-        }
-    }
-
     /// Files that no watched path leads to any more were rotated away: read on to their end.
     pub(super) fn detach_absent(&mut self, present: &HashSet<FileId>, troubled: &HashSet<PathBuf>) {
         let now = Instant::now();
@@ -129,12 +111,6 @@ impl Tail {
         }
     }
 
-    pub(super) fn detach(&mut self, id: FileId) {
-        if let Some(followed) = self.files.get_mut(&id) {
-            followed.detached_at.get_or_insert_with(Instant::now);
-        }
-    }
-
     /// A file that was rotated away after a long quiet time is opened by its new name while that
     /// can still be found; writers may go on in it.
     pub(super) fn reopen_detached(&mut self, id: FileId) {
@@ -148,7 +124,7 @@ impl Tail {
                 followed.unread_bytes(),
                 followed.is_written_closed,
             );
-            self.forget(&followed, Some(followed.offset));
+            self.forget(&followed, Some(followed.handed_on));
             return;
         }
         self.note_state(&mut followed);
@@ -176,6 +152,7 @@ impl Tail {
         match entry {
             Some(entry) if entry.offset <= metadata.len() => {
                 (followed.offset, followed.line) = (entry.offset, entry.line);
+                (followed.handed_on, followed.trail) = (entry.offset, entry.trail);
                 followed.fingerprint = entry.fingerprint;
             }
             Some(entry) => {
@@ -189,6 +166,7 @@ impl Tail {
             }
             None if is_skipped => {
                 followed.offset = metadata.len();
+                followed.handed_on = metadata.len();
                 followed.line = line_state_at(&file, followed.offset)?;
                 followed.fingerprint = Fingerprint::take(&file, followed.offset)?;
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::stdin::Stdin;
-use super::{FileId, TICK_INTERVAL, Tail};
+use super::{FileId, HINT_INTERVAL, TICK_INTERVAL, Tail};
 
 /// Shortest sleep of [`Tail::rest`], so that it never spins.
 pub(super) const REST_MIN: Duration = Duration::from_micros(50);
@@ -18,8 +18,9 @@ impl Tail {
     /// Sleeps for the rest of the wake interval, so that events that come close together cause one
     /// wake. While the sink is busy, what is there may wait up to the flush interval, and a batch
     /// grows by itself.
-    pub(super) fn rest(&self, woken_at: Instant) {
+    pub(super) fn rest(&mut self, woken_at: Instant) {
         let mut waited = woken_at.elapsed();
+        let mut served_at = woken_at;
         // A pipe holds little: its writer would wait for as long as this thread rests.
         if self.stdin.as_ref().is_some_and(Stdin::is_flowing) {
             return;
@@ -32,6 +33,10 @@ impl Tail {
             }
             std::thread::sleep(next_rest(waited, self.wake_interval));
             waited = woken_at.elapsed();
+            if served_at.elapsed() > HINT_INTERVAL {
+                self.serve();
+                served_at = Instant::now();
+            }
         }
     }
 
@@ -98,9 +103,7 @@ impl Tail {
             }
         }
         self.is_rescan_due |= hints.rescan || hints.overflow;
-        for (from, to) in hints.renames {
-            self.meet_renamed(&from, &to);
-        }
+        self.meet_renamed(&hints.renames);
         if hints.overflow {
             let all: Vec<FileId> = self.files.keys().copied().collect();
             all.into_iter().for_each(|id| self.queue(id));

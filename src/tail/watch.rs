@@ -1,6 +1,6 @@
 //! inotify on folders and files: hints that something may have happened, never the truth.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -14,6 +14,10 @@ use crate::report;
 
 /// Events taken from the kernel per read.
 const EVENT_BUFFER_BYTES: usize = 64 << 10;
+
+/// Renames of which only the first half is known: several processes may rename at the same time, and
+/// of one that leads out of the watched folders the second half never comes.
+const RENAMES_BEGUN_MAX: usize = 32;
 
 /// File systems whose changes by other hosts cause no event here (statfs(2) and linux/magic.h).
 const REMOTE_FILE_SYSTEMS: [u64; 10] = [
@@ -52,8 +56,8 @@ pub(crate) struct Watcher {
     folders: HashMap<PathBuf, (Inode, WatchDescriptor)>,
     buffer: Vec<u8>,
     has_complained: bool,
-    /// The first half of a rename whose second half has not come yet: its cookie and the old path.
-    renamed_from: Option<(u32, PathBuf)>,
+    /// First halves of renames whose second halves have not come yet: the cookie and the old path.
+    renamed_from: VecDeque<(u32, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -78,7 +82,7 @@ impl Watcher {
             folders: HashMap::new(),
             buffer: vec![0; EVENT_BUFFER_BYTES],
             has_complained: false,
-            renamed_from: None,
+            renamed_from: VecDeque::new(),
         }
     }
 
@@ -221,11 +225,14 @@ impl Watcher {
                         hints.rescan = true;
                         let path = event.name.map(|name| folder.join(name));
                         if event.mask.contains(EventMask::MOVED_FROM) {
-                            self.renamed_from = path.map(|path| (event.cookie, path));
+                            if self.renamed_from.len() >= RENAMES_BEGUN_MAX {
+                                self.renamed_from.pop_front();
+                            }
+                            let begun = path.map(|path| (event.cookie, path));
+                            self.renamed_from.extend(begun);
                         } else if event.mask.contains(EventMask::MOVED_TO)
                             && let Some(to) = path
-                            && let Some((cookie, from)) = self.renamed_from.take()
-                            && cookie == event.cookie
+                            && let Some(from) = take(&mut self.renamed_from, event.cookie)
                         {
                             hints.renames.push((from, to));
                         }
@@ -248,6 +255,12 @@ impl Watcher {
         }
         hints
     }
+}
+
+/// Takes the first half of the rename with that cookie.
+fn take(begun: &mut VecDeque<(u32, PathBuf)>, cookie: u32) -> Option<PathBuf> {
+    let index = begun.iter().position(|begun| begun.0 == cookie)?;
+    begun.remove(index).map(|(_, path)| path)
 }
 
 fn is_remote(file: &File) -> bool {
