@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::tail::{FileId, LineState};
+use crate::tail::{FileId, LineState, Trail};
 use crate::transform::Counts;
 
 /// Output bytes after which a batch is closed whatever its record count: keeps memory bounded and
@@ -23,6 +23,8 @@ pub(crate) struct Progress {
     pub(crate) offset: u64,
     /// What the byte at `offset` belongs to.
     pub(crate) line: LineState,
+    /// The bytes before `offset`.
+    pub(crate) trail: Trail,
 }
 
 /// Encoded records on their way to the sink.

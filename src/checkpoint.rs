@@ -17,7 +17,7 @@ pub(crate) use store::{Loaded, Store};
 use crate::batch::Progress;
 use crate::error::Result;
 use crate::report;
-use crate::tail::{FileId, Fingerprint, Inode, LineState};
+use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
 
 /// Least time between two replacements of the file.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,6 +42,9 @@ pub(crate) struct Entry {
     pub(crate) offset: u64,
     /// What the byte at `offset` belongs to.
     pub(crate) line: LineState,
+    /// The bytes before `offset`.
+    #[serde(default)]
+    pub(crate) trail: Trail,
     /// Where it was last seen: tells the folder to search when it was renamed meanwhile.
     pub(crate) path: String,
 }
@@ -150,6 +153,7 @@ impl Ledger {
         self.change(progress.file, |followed| {
             followed.entry.offset = progress.offset;
             followed.entry.line = progress.line;
+            followed.entry.trail = progress.trail;
         });
     }
 
@@ -267,6 +271,7 @@ mod tests {
             fingerprint: Fingerprint::default(),
             offset: 0,
             line: LineState::Start,
+            trail: Trail::default(),
             path: format!("/l/{ino}.log"),
         }
     }
@@ -276,6 +281,7 @@ mod tests {
             file,
             offset,
             line: LineState::Start,
+            trail: Trail::default(),
         }];
         Message::Acknowledged {
             progress,

@@ -34,7 +34,8 @@ pub enum Error {
         source: std::io::Error,
     },
 
-    /// The sink did not take everything before the time for an orderly end was over.
+    /// Not all was done that was to be done: the sink did not take everything before the time for
+    /// an orderly end was over, or something could not be read.
     #[error("{0}")]
     Unfinished(String),
 }

@@ -77,7 +77,7 @@ fn report_unread(stats: &Stats) {
     let unread = stats.totals().bytes_unread;
     if unread > 0 {
         report::warning(&format!(
-            "{unread} bytes were truncated before they could be read"
+            "{unread} bytes were truncated or deleted before they could be read"
         ));
     }
 }
@@ -131,6 +131,8 @@ fn supervise(
 
 /// The running threads and what is left of them when they end.
 struct Threads {
+    tail: JoinHandle<Result<()>>,
+    /// The stages behind it.
     pipeline: Vec<JoinHandle<()>>,
     checkpoint: Option<JoinHandle<Result<()>>>,
     /// For a last word to the checkpoint thread when others are stuck.
@@ -184,6 +186,7 @@ impl Threads {
             transform: Transform::new(),
             batch_records_max,
             ticket_count,
+            has_ticket: false,
             sequence: 0,
         };
         let tail = Tail::new(
@@ -192,7 +195,6 @@ impl Threads {
                 dispatch,
                 checkpoint: tell.clone(),
                 loaded,
-                sink_inode: sink_state.map(|state| state.inode),
                 shutdown: shutdown.clone(),
                 stats: stats.clone(),
             },
@@ -204,7 +206,8 @@ impl Threads {
             })
         });
         let checkpoint = checkpoint.transpose()?;
-        let mut pipeline = vec![spawn("ves-tail", move || tail.run())?];
+        let tail = spawn("ves-tail", move || tail.run())?;
+        let mut pipeline = Vec::new();
         for index in 0..config.workers {
             let (works, hand_over) = (works.clone(), hand_over.clone());
             let (pool, stats) = (pool.clone(), stats.clone());
@@ -239,6 +242,7 @@ impl Threads {
             let _ = rustix::io::write(&*signal, &1u64.to_ne_bytes());
         })?);
         Ok(Threads {
+            tail,
             pipeline,
             checkpoint,
             tell,
@@ -249,7 +253,7 @@ impl Threads {
 
     /// Waits for all threads, or, when the time is over, for those that end. Returns how it went.
     fn join(self, shutdown: &Shutdown) -> Result<()> {
-        let is_stuck = !self.pipeline.iter().all(JoinHandle::is_finished) && shutdown.expired();
+        let is_stuck = !self.are_finished() && shutdown.expired();
         if is_stuck && !self.wait_for_threads() {
             self.write_checkpoint();
             return Err(Error::Unfinished(
@@ -258,6 +262,7 @@ impl Threads {
                     .to_owned(),
             ));
         }
+        let read = join(self.tail);
         self.pipeline.into_iter().for_each(join);
         let stopped = {
             let shipper = self.shipper.lock().unwrap_or_else(PoisonError::into_inner);
@@ -269,7 +274,8 @@ impl Threads {
             join(checkpoint)?;
         }
         match stopped {
-            None | Some(Stopped::Closed) => Ok(()),
+            None => read,
+            Some(Stopped::Closed) => Ok(()),
             Some(Stopped::Expired(reason)) => Err(Error::Unfinished(format!(
                 "{reason}: what was not delivered is not acknowledged and will be read again at \
                  the next start"
@@ -287,11 +293,15 @@ impl Threads {
         }
     }
 
+    fn are_finished(&self) -> bool {
+        self.tail.is_finished() && self.pipeline.iter().all(JoinHandle::is_finished)
+    }
+
     /// Waits a little for threads that are about to end. Returns whether they have.
     fn wait_for_threads(&self) -> bool {
         let until = Instant::now() + LAST_GRACE;
         while Instant::now() < until {
-            if self.pipeline.iter().all(JoinHandle::is_finished) {
+            if self.are_finished() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));

@@ -72,4 +72,10 @@ pub(crate) trait Sink: Send {
     fn is_local(&self) -> bool {
         false
     }
+
+    /// Whether a delivery of that many bytes would not have to wait for a reader. Asked of local
+    /// sinks before each delivery by the tail thread, so it has to be cheap.
+    fn is_ready(&self, _bytes: usize) -> bool {
+        true
+    }
 }

@@ -149,6 +149,11 @@ impl Stats {
         Some(self.first_shipped_ns.load(Ordering::Relaxed)).filter(|&ns| ns > 0)
     }
 
+    /// Counts bytes that were read and belong to no line that is shipped: the rests of cut ones.
+    pub(crate) fn add_skipped(&self, bytes: u64) {
+        self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Counts bytes of `path` that were gone before they could be read, and says so.
     pub(crate) fn add_unread(&self, path: &Path, bytes: u64) {
         if bytes > 0 {
@@ -156,6 +161,23 @@ impl Stats {
             report::warning(&format!(
                 "{}: truncated before {bytes} of its bytes were read: these are lost",
                 path.display()
+            ));
+        }
+    }
+
+    /// Counts bytes of `path` that were there when it could not be found any more, and says so; also
+    /// where it `was_written` to and nobody knows how much.
+    pub(crate) fn add_lost(&self, path: &Path, bytes: u64, was_written: bool) {
+        self.bytes_unread.fetch_add(bytes, Ordering::Relaxed);
+        let path = path.display();
+        if bytes > 0 {
+            report::warning(&format!(
+                "{path}: deleted or moved away before {bytes} of its bytes were read: these are lost"
+            ));
+        } else if was_written {
+            report::warning(&format!(
+                "{path}: deleted or moved away just after it was written to: what was written is \
+                 lost; with so many files raise the limit of descriptors (ulimit -n)"
             ));
         }
     }

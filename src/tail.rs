@@ -10,10 +10,14 @@ mod dispatch;
 mod follow;
 mod housekeeping;
 mod identity;
+mod log_file;
 mod map;
+mod own_files;
 mod plans;
 mod read;
+mod renames;
 mod resume;
+mod rotated_name;
 mod rotation;
 mod stdin;
 mod wait;
@@ -27,23 +31,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use chunk::{Chunk, Work};
 pub(crate) use dispatch::Dispatch;
-pub(crate) use identity::{Fingerprint, Inode};
+pub(crate) use identity::{Fingerprint, Inode, Trail};
 
 use crate::checkpoint::{Loaded, Message};
 use crate::config::{self, AddedField, Config};
 use crate::enrich::{self, Suffix};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report;
+use crate::ship::Ended;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 use chunk::Source;
 use discover::Discover;
 use follow::Followed;
+use own_files::OwnFiles;
 use plans::Plans;
+use renames::Unseen;
 use resume::Resume;
 use stdin::Stdin;
 use watch::Watcher;
@@ -69,6 +77,10 @@ const TICK_INTERVAL: Duration = Duration::from_secs(1);
 /// Time between two looks at files that inotify does not report.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Time between two looks at the events while there is more to read or the sink is busy: a file that
+/// lives for longer is opened before it is gone.
+const HINT_INTERVAL: Duration = Duration::from_millis(5);
+
 /// Files that a round of housekeeping looks at, in turn: 10 000 idle files cost nothing much, and
 /// none is forgotten for longer than their number divided by this in seconds.
 const FILES_PER_TICK: usize = 128;
@@ -76,8 +88,9 @@ const FILES_PER_TICK: usize = 128;
 /// Quiet time after which a file's window is let go.
 const WINDOW_QUIET: Duration = Duration::from_secs(1);
 
-/// Open files above which those that were quiet for [`WINDOW_QUIET`] are closed.
-const DESCRIPTORS_KEPT_MAX: usize = 512;
+/// Open files above which those that were quiet for [`WINDOW_QUIET`] are closed, where the process
+/// may have twice as many. A file that is written to and deleted while it is closed is lost.
+const DESCRIPTORS_KEPT_MAX: usize = 16 << 10;
 
 /// Quiet time after which a file's descriptor is closed when there are fewer.
 const DESCRIPTOR_QUIET: Duration = Duration::from_secs(60);
@@ -113,8 +126,6 @@ pub(crate) struct TailLinks {
     pub(crate) checkpoint: Option<flume::Sender<Message>>,
     /// The checkpoint of an earlier run.
     pub(crate) loaded: Option<Loaded>,
-    /// The sink's own file, which is never followed.
-    pub(crate) sink_inode: Option<Inode>,
     /// The switch that ends the pipeline.
     pub(crate) shutdown: Shutdown,
     /// Counters.
@@ -131,6 +142,7 @@ pub(crate) struct Tail {
     partial_line_timeout: Duration,
     wake_interval: Duration,
     flush_interval: Duration,
+    descriptors_kept_max: usize,
     is_once: bool,
     from: config::From,
     discover: Discover,
@@ -150,9 +162,8 @@ pub(crate) struct Tail {
     failing: HashSet<PathBuf>,
     /// Followed files whose trouble was reported.
     complained: HashSet<PathBuf>,
-    is_sink_noted: bool,
-    /// Names that files had for a moment between two renames, before any scan saw them.
-    renamed_unseen: HashSet<PathBuf>,
+    own_files: OwnFiles,
+    unseen: Unseen,
     next_id: u64,
     last_checked: FileId,
     has_scanned: bool,
@@ -162,6 +173,7 @@ pub(crate) struct Tail {
     scan_cost: Duration,
     ticked_at: Instant,
     polled_at: Instant,
+    poll_cost: Duration,
 }
 
 impl Tail {
@@ -179,6 +191,7 @@ impl Tail {
             partial_line_timeout: config.partial_line_timeout,
             wake_interval: WAKE_INTERVAL.min(config.flush_interval),
             flush_interval: config.flush_interval,
+            descriptors_kept_max: descriptors_kept_max(getrlimit(Resource::Nofile).current),
             is_once: config.once,
             from: config.from,
             discover: Discover::new(&config.sources)?,
@@ -193,8 +206,8 @@ impl Tail {
             unfinished: HashSet::new(),
             failing: HashSet::new(),
             complained: HashSet::new(),
-            is_sink_noted: false,
-            renamed_unseen: HashSet::new(),
+            own_files: OwnFiles::of(config),
+            unseen: Unseen::default(),
             next_id: 0,
             last_checked: FileId(0),
             has_scanned: false,
@@ -204,6 +217,7 @@ impl Tail {
             scan_cost: Duration::ZERO,
             ticked_at: now,
             polled_at: now,
+            poll_cost: Duration::ZERO,
             host,
             links,
         };
@@ -215,25 +229,69 @@ impl Tail {
     }
 
     /// Runs the stage until the end of the input, the end of the pipeline behind it, or shutdown.
-    pub(crate) fn run(mut self) {
+    ///
+    /// # Errors
+    /// [`Error::Unfinished`] with what is left, where all that is there was to be read.
+    pub(crate) fn run(mut self) -> Result<()> {
         self.start();
-        let mut woken_at;
+        let result = self.follow();
+        let left = self.left();
+        // After an error nobody takes anything any more, and the ship stage says why.
+        if result.is_ok() {
+            let _ = self.end_stdin();
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Unfinished(format!(
+            "not everything was read: {}",
+            left.join("; ")
+        )))
+    }
+
+    fn follow(&mut self) -> std::result::Result<(), Ended> {
         loop {
-            woken_at = Instant::now();
-            if self.read_ready().is_err() || self.is_finished() {
-                return;
+            let woken_at = Instant::now();
+            self.read_ready()?;
+            if self.is_finished() {
+                return Ok(());
             }
             self.rest(woken_at);
             let is_stdin_ready = self.wait();
             if self.links.shutdown.begun() {
-                return;
+                return Ok(());
             }
-            self.take_hints();
-            self.keep_house();
-            if is_stdin_ready && self.read_stdin().is_err() {
-                return;
+            self.serve();
+            if is_stdin_ready {
+                self.read_stdin()?;
             }
         }
+    }
+
+    /// What a run that was to read everything has not read.
+    fn left(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        let has_failed = |stdin: &Stdin| stdin.has_failed() || (self.is_once && !stdin.has_ended());
+        if self.stdin.as_ref().is_some_and(has_failed) {
+            left.push("standard input was not read to its end".to_owned());
+        }
+        if !self.is_once {
+            return left;
+        }
+        let unread = self.files.values().map(Followed::unread_bytes);
+        let unread: Vec<u64> = unread.filter(|bytes| *bytes > 0).collect();
+        if !unread.is_empty() {
+            let (bytes, files) = (unread.iter().sum::<u64>(), unread.len());
+            left.push(format!("{bytes} bytes of {files} files are left"));
+        }
+        let mut failing: Vec<&PathBuf> = self.failing.iter().collect();
+        failing.sort();
+        left.extend(
+            failing
+                .iter()
+                .map(|path| format!("{} could not be read", path.display())),
+        );
+        left
     }
 
     /// Finds the files that are there, resumes those of an earlier run, and has all of it in the
@@ -262,6 +320,7 @@ impl Tail {
                 let _ = written.recv();
             }
         }
+        self.discover.plain_paths().for_each(report_irregular);
         if self.files.is_empty() && self.stdin.is_none() {
             let text = if self.is_once {
                 ""
@@ -314,6 +373,30 @@ impl Tail {
     }
 }
 
+/// Says why nothing is read at a path that is not a pattern and leads to something.
+fn report_irregular(path: PathBuf) {
+    let Ok(metadata) = std::fs::metadata(&path) else {
+        return;
+    };
+    let path = path.display();
+    if metadata.is_dir() {
+        report::warning(&format!(
+            "{path}: is a folder, so nothing is read: for the files in it --watch '{path}/*'"
+        ));
+    } else if !metadata.is_file() {
+        report::warning(&format!(
+            "{path}: is not a regular file, so nothing is read: for a pipe or a device use the \
+             shell: ves collect --watch - < {path}"
+        ));
+    }
+}
+
+/// How many descriptors may be kept under a limit; `None` is none.
+fn descriptors_kept_max(limit: Option<u64>) -> usize {
+    let half = limit.map_or(DESCRIPTORS_KEPT_MAX as u64, |limit| limit / 2);
+    usize::try_from(half).map_or(DESCRIPTORS_KEPT_MAX, |half| half.min(DESCRIPTORS_KEPT_MAX))
+}
+
 fn report_trouble(path: &Path, action: &str, error: &io::Error) {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => ": give this user the permission to read it",
@@ -323,4 +406,19 @@ fn report_trouble(path: &Path, action: &str, error: &io::Error) {
     report::warning(&format!(
         "{path}: cannot {action}: {error}{remedy}; will try again"
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With 512 descriptors kept, whatever the limit, lines were lost in every file of a thousand
+    /// that was deleted soon after them.
+    #[test]
+    fn half_of_the_descriptors_may_be_kept() {
+        assert_eq!(descriptors_kept_max(Some(1024)), 512);
+        assert_eq!(descriptors_kept_max(Some(20_000)), 10_000);
+        assert_eq!(descriptors_kept_max(Some(1 << 20)), DESCRIPTORS_KEPT_MAX);
+        assert_eq!(descriptors_kept_max(None), DESCRIPTORS_KEPT_MAX);
+    }
 }

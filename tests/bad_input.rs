@@ -157,6 +157,9 @@ fn bad_urls_and_formats() {
         "'file:'",
         &format!("{SHIP} \"file:\""),
     );
+    let host = "`file://` is followed by the name of a host, and only files of this one can be \
+                written: use `file:PATH` or `file:///PATH`";
+    check_both("ship_url", "\"file://host/x/y\"", "'file://host/x/y'", host);
     let format = "expected `auto`, `nginx`, `raw` or an nginx log_format string with $variables, \
                   found \"logfmt\"";
     check_both("format", "\"logfmt\"", "logfmt", format);
@@ -165,6 +168,20 @@ fn bad_urls_and_formats() {
     check_both("format", "\"$a$b\"", "$a$b", format);
     let only = "only an http:// or https:// sink has this setting";
     check_both("compression", "\"zstd\"", "zstd", only);
+}
+
+/// A URL that was not understood was printed whole, with the password and the token in it.
+#[test]
+fn secrets_in_a_bad_url_are_not_shown() {
+    for (url, shown) in [
+        ("htp://u:sec@h/?token=abc", "htp://h/"),
+        ("http:/u:sec@h/x", "...@h/x"),
+        ("htp://u:se/c@h/x", "...@h/x"),
+        ("h/?token=abc#part", "h/"),
+    ] {
+        let (quoted, shown) = (format!("\"{url}\""), format!("{SHIP} {shown:?}"));
+        check_both("ship_url", &quoted, &quoted, &shown);
+    }
 }
 
 #[test]
@@ -321,6 +338,51 @@ fn a_sink_that_cannot_be_opened_fails_at_the_start() {
         ],
     );
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// A folder or a device at a path was passed over: "no file matches".
+#[test]
+fn what_is_there_and_cannot_be_followed_is_said() {
+    let bench = Bench::new();
+    let said = |path: &str| {
+        let args = ["collect", "--no-state", "--once", "--watch", path];
+        String::from_utf8(ves(&bench, &args).stderr).unwrap()
+    };
+    let folder = said("logs");
+    assert!(
+        folder.contains("/logs: is a folder") && folder.contains("/logs/*'"),
+        "{folder}"
+    );
+    let device = said("/dev/zero");
+    assert!(
+        device.contains("/dev/zero: is not a regular file") && device.contains("--watch - <"),
+        "{device}"
+    );
+}
+
+/// In a folder whose name looks like a pattern, a relative path found nothing.
+#[test]
+fn the_name_of_the_current_folder_is_no_pattern() {
+    let bench = Bench::new();
+    for name in ["a[1]", "b{x}", "c*", "d\\e", "f[!", "g{,"] {
+        let folder = bench.path(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("x.log"), util::line(1)).unwrap();
+        let any = "?".repeat(name.len());
+        for pattern in ["x.log", "*.log", &format!("../{any}/x.log")] {
+            let output = Command::new(env!("CARGO_BIN_EXE_ves"))
+                .args(["collect", "--once", "--no-state", "--watch", pattern])
+                .current_dir(&folder)
+                .output()
+                .unwrap();
+            assert_eq!(
+                util::records(&output.stdout).len(),
+                1,
+                "{pattern} in {name}"
+            );
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
 
 /// Every key in TOML, in YAML and as flags comes to the same configuration.

@@ -149,6 +149,25 @@ fn a_line_of_two_mebibytes_is_cut_and_flagged_and_the_next_one_is_whole() {
     }
 }
 
+/// The figures at the end left out the part of a cut line that is not shipped.
+#[test]
+fn the_rest_of_a_cut_line_is_counted_as_read() {
+    let input = format!("{}\nafter\n", "x".repeat(1_999_993));
+    let bench = Bench::new();
+    let path = bench.path("logs/a.log");
+    fs::write(&path, &input).unwrap();
+    let args = ["--format", "raw", "--line-bytes-max", "64KiB", "--stats"];
+    let from_stdin = collect_stdin(input.as_bytes(), &args);
+    let mut ves = bench.collect("a.log", &[args.as_slice(), &["--once"]].concat());
+    assert!(ves.wait().success());
+    for stderr in [
+        String::from_utf8(from_stdin.stderr).unwrap(),
+        bench.stderr(),
+    ] {
+        assert!(stderr.contains("2 lines, 2MB"), "{stderr}");
+    }
+}
+
 #[test]
 fn standard_input_ends_with_its_last_line() {
     let output = collect_stdin(

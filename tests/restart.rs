@@ -205,3 +205,20 @@ fn a_second_process_with_the_same_state_is_refused() {
     let holder = format!("in use by process {}", ves.pid());
     assert!(bench.stderr().contains(&holder), "{}", bench.stderr());
 }
+
+/// The rest of a line that was cut off is read, but no record tells so: the entry waited for it.
+#[test]
+fn a_deleted_file_that_ends_in_the_rest_of_a_long_line_leaves_the_checkpoint() {
+    let bench = Bench::new();
+    let path = bench.path("logs/a.log");
+    std::fs::write(&path, "x".repeat(300_000)).unwrap();
+    let options = ["--format", "raw", "--line-bytes-max", "1000"];
+    let ves = bench.collect("a.log", &options);
+    wait_until("the record", || bench.records().len() == 1);
+    std::fs::remove_file(&path).unwrap();
+    let checkpoint = || std::fs::read_to_string(bench.path("state/checkpoint.json"));
+    wait_until("the file is let go of", || {
+        checkpoint().is_ok_and(|text| !text.contains("a.log"))
+    });
+    assert!(ves.terminate().success());
+}

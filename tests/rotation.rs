@@ -252,7 +252,7 @@ fn the_sink_itself_is_not_collected() {
     ];
     let ves = Ves::start(&args, &bench.path("stderr"));
     wait_until("the warning", || {
-        bench.stderr().contains("is the sink itself")
+        bench.stderr().contains("is what VES itself writes")
     });
     wait_until("the record", || {
         fs::read(bench.path("logs/out.log")).is_ok_and(|o| !o.is_empty())
@@ -261,4 +261,76 @@ fn the_sink_itself_is_not_collected() {
     assert!(ves.terminate().success());
     let out = fs::read(bench.path("logs/out.log")).unwrap();
     assert_eq!(util::records(&out).len(), 1);
+}
+
+/// The name of a FIFO changed to one outside of the pattern, and VES opened it as a file that was
+/// rotated: the open waited for a writer, and nothing else was collected from then on.
+#[test]
+fn a_fifo_that_is_renamed_does_not_hold_up_the_files() {
+    let bench = Bench::new();
+    let fifo = bench.path("logs/p.log");
+    let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = bench.collect("*.log", &[]);
+    wait_for(&bench, 1);
+    fs::rename(&fifo, bench.path("logs/p.old")).unwrap();
+    // This one is read by the same way, after the FIFO.
+    fs::write(bench.path("logs/b.log"), line(2)).unwrap();
+    fs::rename(bench.path("logs/b.log"), bench.path("logs/b.old")).unwrap();
+    writer.written = 2;
+    writer.write(1);
+    wait_for(&bench, 3);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 3);
+}
+
+/// Writes files into `folder` that are renamed out of the pattern before any scan can see them:
+/// only a watch of that folder tells of them.
+fn write_and_rename(folder: &std::path::Path, numbers: std::ops::RangeInclusive<u64>) {
+    for number in numbers {
+        fs::write(folder.join("r.log"), line(number)).unwrap();
+        fs::rename(folder.join("r.log"), folder.join(format!("r.{number}"))).unwrap();
+    }
+}
+
+/// The watch stayed on a folder that was moved away, so the new one at its path had none.
+#[test]
+fn a_folder_that_is_moved_and_made_again_is_watched_again() {
+    let bench = Bench::new();
+    let folder = bench.path("logs/l");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a.log"), line(1)).unwrap();
+    let ves = bench.collect("l/*.log", &[]);
+    wait_for(&bench, 1);
+    fs::rename(&folder, bench.path("logs/l.old")).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("b.log"), line(2)).unwrap();
+    wait_for(&bench, 2);
+    write_and_rename(&folder, 3..=22);
+    wait_for(&bench, 22);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 22);
+}
+
+/// The same for a link that leads to another folder from now on, which causes no event at all.
+#[test]
+fn a_link_to_another_folder_moves_the_watch_there() {
+    let bench = Bench::new();
+    let (one, two) = (bench.path("one"), bench.path("two"));
+    fs::create_dir(&one).unwrap();
+    fs::create_dir(&two).unwrap();
+    fs::write(one.join("a.log"), line(1)).unwrap();
+    fs::write(two.join("b.log"), line(2)).unwrap();
+    symlink(&one, bench.path("logs/current")).unwrap();
+    let ves = bench.collect("current/*.log", &[]);
+    wait_for(&bench, 1);
+    symlink(&two, bench.path("logs/new")).unwrap();
+    fs::rename(bench.path("logs/new"), bench.path("logs/current")).unwrap();
+    wait_for(&bench, 2);
+    write_and_rename(&two, 3..=22);
+    wait_for(&bench, 22);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 22);
 }

@@ -84,3 +84,40 @@ fn a_file_written_anew_with_other_and_longer_content_is_read_from_its_beginning(
     wait_until("the new lines", || bench.numbers() == [1, 2, 3, 4]);
     assert!(ves.terminate().success());
 }
+
+/// The first 256 bytes were all that was compared, so lines before the old offset were never read.
+#[test]
+fn a_file_written_anew_behind_the_same_header_is_read_from_its_beginning() {
+    let bench = Bench::new();
+    let path = bench.path("logs/a.log");
+    let header = format!("#Fields: {}\n", "h".repeat(300));
+    let content = |letter: char, count: u32| {
+        let lines = (0..count).map(|number| format!("{letter} line number {number:04}\n"));
+        [header.clone(), lines.collect()].concat()
+    };
+    let letters = |bench: &Bench, letter: &str| {
+        let records = bench.records();
+        let messages = records
+            .iter()
+            .map(|record| record["message"].as_str().unwrap());
+        messages
+            .filter(|message| message.starts_with(letter))
+            .count()
+    };
+    std::fs::write(&path, content('a', 10)).unwrap();
+    let ves = bench.collect("a.log", &["--format", "raw"]);
+    wait_until("the first lines", || letters(&bench, "a") == 10);
+    std::fs::write(&path, content('b', 300)).unwrap();
+    wait_until("the new lines", || letters(&bench, "b") == 300);
+    assert!(ves.terminate().success());
+    // The same while nobody looks.
+    std::fs::write(&path, content('c', 900)).unwrap();
+    let once = bench
+        .collect("a.log", &["--format", "raw", "--once"])
+        .wait();
+    assert!(once.success());
+    assert_eq!(
+        ["a", "b", "c"].map(|letter| letters(&bench, letter)),
+        [10, 300, 900]
+    );
+}

@@ -15,6 +15,7 @@ use crate::enrich::{PARTIAL, TRUNCATED};
 use crate::error::{Error, Result};
 use crate::filter::{Expression, Filter};
 use crate::parse::{Format, LogFormat, MESSAGE, Schema};
+use crate::ship::http::redacted;
 
 /// Bytes of a line that a window can always hold whole.
 const LINE_BYTES_LIMIT: u64 = 2 << 20;
@@ -273,7 +274,7 @@ impl Resolver<'_> {
     }
 
     fn pattern(&mut self, node: &Node, key: &str, text: &str) -> Option<String> {
-        let pattern = absolute(text).filter(|_| !text.is_empty());
+        let pattern = absolute_pattern(text).filter(|_| !text.is_empty());
         let Some(pattern) = pattern else {
             self.wrong(node, key, "a path pattern");
             return None;
@@ -453,7 +454,16 @@ impl Resolver<'_> {
                 return ShipUrl::Http(text);
             }
             "file" => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
+                let path = rest.strip_prefix("//localhost").unwrap_or(rest);
+                let path = path
+                    .strip_prefix("//")
+                    .map_or(Some(path), |path| path.starts_with('/').then_some(path));
+                let Some(path) = path else {
+                    let message = "`file://` is followed by the name of a host, and only files of \
+                                   this one can be written: use `file:PATH` or `file:///PATH`";
+                    self.wrong_with(&node, "ship_url", message);
+                    return ShipUrl::Stdout;
+                };
                 if !path.is_empty()
                     && !path.ends_with('/')
                     && let Some(path) = absolute(path)
@@ -463,7 +473,8 @@ impl Resolver<'_> {
             }
             _ => {}
         }
-        self.wrong(&node, "ship_url", expected);
+        let message = format!("expected {expected}, found {:?}", without_secrets(&text));
+        self.wrong_with(&node, "ship_url", &message);
         ShipUrl::Stdout
     }
 
@@ -584,6 +595,31 @@ fn absolute(path: &str) -> Option<String> {
         }
     }
     path_text(&resolved)
+}
+
+/// The pattern from the root on. The current folder is no pattern, whatever its name.
+fn absolute_pattern(pattern: &str) -> Option<String> {
+    if pattern.starts_with('/') {
+        return absolute(pattern);
+    }
+    let mut from_root = String::new();
+    for character in path_text(&std::env::current_dir().ok()?)?.chars() {
+        if "*?[]{}\\,!".contains(character) {
+            from_root.push('\\');
+        }
+        from_root.push(character);
+    }
+    absolute(&format!("{from_root}/{pattern}"))
+}
+
+/// A URL that is not understood, without what may be secret in it.
+fn without_secrets(url: &str) -> String {
+    let shown = redacted(url);
+    // Where it has no `//` in its place, or a `/` in its password.
+    match shown.rsplit_once('@') {
+        Some((_, host)) => format!("...@{host}"),
+        None => shown,
+    }
 }
 
 fn path_text(path: &Path) -> Option<String> {

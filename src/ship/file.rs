@@ -1,16 +1,24 @@
 //! `file:`: records appended to a file that belongs to this sink. Its length goes into the
 //! checkpoint, and a restart cuts it back to that, so that what was written after the last
-//! checkpoint is not there twice.
+//! checkpoint is not there twice. The file is locked: a second job would be cut off with it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 use super::{Sink, SinkError};
 use crate::checkpoint::SinkState;
 use crate::error::{Error, Result};
 use crate::report;
 use crate::tail::Inode;
+
+/// Time between two looks at whether the path still leads to the open file.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Appends to one file.
 #[derive(Debug)]
@@ -20,58 +28,77 @@ pub(crate) struct FileSink {
     state: SinkState,
     /// Whether an attempt failed midway, so that there may be bytes after `state.length`.
     is_ragged: bool,
+    looked_at: Instant,
 }
 
 impl FileSink {
     /// Opens the file, which is made when it is missing, and cuts it back to `resume`.
     ///
     /// # Errors
-    /// When it cannot be opened for writing, or is not a regular file.
+    /// When it cannot be opened for writing, and [`Error::Usage`] when it is not a regular file or
+    /// another process has it as its sink.
     pub(crate) fn open(path: &Path, resume: Option<SinkState>) -> Result<FileSink> {
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).open(path);
-        let file = file.map_err(Error::file("open the sink file", path))?;
-        let metadata = file
-            .metadata()
-            .map_err(Error::file("look at the sink file", path))?;
-        if !metadata.is_file() {
-            return Err(Error::Usage(format!(
-                "{}: not a regular file: to write to a pipe or a device, use the shell: \
-                 ves collect --ship stdout: > {}",
-                path.display(),
-                path.display()
-            )));
-        }
-        let inode = Inode::of(&metadata);
-        let mut length = metadata.len();
-        if let Some(resume) = resume.filter(|resume| resume.inode == inode) {
-            if resume.length < length {
+        let (file, mut state) = open_locked(path)?;
+        if let Some(resume) = resume.filter(|resume| resume.inode == state.inode) {
+            if resume.length < state.length {
                 file.set_len(resume.length)
                     .map_err(Error::file("cut back the sink file", path))?;
-                length = resume.length;
-            } else if resume.length > length {
-                report::warning(&format!(
-                    "{}: {} bytes shorter than when its records were acknowledged: somebody else \
-                     cut it",
-                    path.display(),
-                    resume.length - length
-                ));
+                state.length = resume.length;
+            } else if resume.length > state.length {
+                report_cut(path, resume.length - state.length);
             }
         }
-        let state = SinkState { inode, length };
         Ok(FileSink {
             file,
             path: path.to_owned(),
             state,
             is_ragged: false,
+            looked_at: Instant::now(),
         })
     }
 
-    fn append(&mut self, payload: &[u8]) -> std::io::Result<()> {
+    /// Looks, once in a while, whether the path still leads to the open file. One that was renamed
+    /// (logrotate) or deleted keeps what it has, and a new one is opened at the path.
+    fn look(&mut self) -> Result<()> {
+        if self.looked_at.elapsed() < LOOK_INTERVAL {
+            return Ok(());
+        }
+        match std::fs::metadata(&self.path) {
+            Ok(found) if Inode::of(&found) == self.state.inode => {
+                if found.len() < self.state.length {
+                    report_cut(&self.path, self.state.length - found.len());
+                    self.state.length = found.len();
+                }
+            }
+            _ => self.reopen()?,
+        }
+        self.looked_at = Instant::now();
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        let (file, state) = open_locked(&self.path)?;
+        // The payload that was begun in the old file comes again, whole. Where it cannot be cut
+        // off there, its beginning is there twice.
+        let _ = self.cut_ragged();
+        (self.file, self.state, self.is_ragged) = (file, state, false);
+        report::notice(&format!(
+            "{}: the sink file was moved away or deleted: going on in the one that is there now",
+            self.path.display()
+        ));
+        Ok(())
+    }
+
+    fn cut_ragged(&mut self) -> std::io::Result<()> {
         if self.is_ragged {
             self.file.set_len(self.state.length)?;
             self.is_ragged = false;
         }
+        Ok(())
+    }
+
+    fn append(&mut self, payload: &[u8]) -> std::io::Result<()> {
+        self.cut_ragged()?;
         let result = self.file.write_all(payload);
         self.is_ragged = result.is_err();
         result
@@ -80,24 +107,22 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn deliver(&mut self, payload: &[u8], _records: u64) -> std::result::Result<(), SinkError> {
-        match self.append(payload) {
-            Ok(()) => {
-                self.state.length += payload.len() as u64;
-                Ok(())
-            }
-            Err(error) => {
-                let remedy = match error.kind() {
-                    std::io::ErrorKind::StorageFull => "; free space there",
-                    std::io::ErrorKind::QuotaExceeded => "; raise the quota",
-                    _ => "",
-                };
-                let message = format!("append to {}: {error}{remedy}", self.path.display());
-                Err(SinkError::Retry {
-                    message,
-                    retry_after: None,
-                })
-            }
-        }
+        let retry = |message| SinkError::Retry {
+            message,
+            retry_after: None,
+        };
+        self.look().map_err(|error| retry(report::chain(&error)))?;
+        self.append(payload).map_err(|error| {
+            let remedy = match error.kind() {
+                std::io::ErrorKind::StorageFull => "; free space there",
+                std::io::ErrorKind::QuotaExceeded => "; raise the quota",
+                _ => "",
+            };
+            let path = self.path.display();
+            retry(format!("append to {path}: {error}{remedy}"))
+        })?;
+        self.state.length += payload.len() as u64;
+        Ok(())
     }
 
     fn name(&self) -> String {
@@ -113,6 +138,68 @@ impl Sink for FileSink {
     }
 }
 
+/// Opens the file at `path` for appending, makes it when it is missing, and locks it. The lock ends
+/// with the process, however that ends.
+fn open_locked(path: &Path) -> Result<(File, SinkState)> {
+    // Opened, a FIFO would wait for its reader; so it is looked at first.
+    if let Ok(metadata) = std::fs::metadata(path) {
+        refuse_irregular(path, &metadata)?;
+    }
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(Error::file("open the sink file", path))?;
+    let metadata = file
+        .metadata()
+        .map_err(Error::file("look at the sink file", path))?;
+    refuse_irregular(path, &metadata)?;
+    let inode = Inode::of(&metadata);
+    // Some network file systems have no locks: then there is none to respect either.
+    if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Err(Error::Usage(format!(
+            "{}: the sink file is in use by {}: give this job a file of its own with --ship, or \
+             end the other",
+            path.display(),
+            lock_holder(inode)
+        )));
+    }
+    let length = metadata.len();
+    Ok((file, SinkState { inode, length }))
+}
+
+fn refuse_irregular(path: &Path, metadata: &Metadata) -> Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "{}: not a regular file: to write to a pipe or a device, use the shell: \
+         ves collect --ship stdout: > {}",
+        path.display(),
+        path.display()
+    )))
+}
+
+/// Who has the lock on that file, as far as the kernel tells.
+fn lock_holder(inode: Inode) -> String {
+    let locks = procfs::locks().unwrap_or_default();
+    let holder = locks
+        .iter()
+        .find(|lock| lock.inode == inode.ino && lock.lock_type == procfs::LockType::FLock);
+    match holder.and_then(|lock| lock.pid) {
+        Some(process) => format!("process {process}"),
+        None => "another process, perhaps another job of ves".to_owned(),
+    }
+}
+
+fn report_cut(path: &Path, bytes: u64) {
+    report::warning(&format!(
+        "{}: {bytes} bytes shorter than when its records were acknowledged: somebody else cut it",
+        path.display()
+    ));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +212,7 @@ mod tests {
         sink.deliver(b"{\"n\":1}\n", 1).unwrap();
         let acknowledged = sink.state();
         sink.deliver(b"{\"n\":2}\n", 1).unwrap();
+        drop(sink);
         let mut sink = FileSink::open(&path, acknowledged).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n");
         sink.deliver(b"{\"n\":3}\n", 1).unwrap();
@@ -135,6 +223,63 @@ mod tests {
         assert_eq!(
             std::fs::read(&path).unwrap(),
             b"another file, longer than that"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_moved_away_keeps_what_it_has_and_a_new_one_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("out"), dir.path().join("out.1"));
+        let mut sink = FileSink::open(&path, None).unwrap();
+        sink.deliver(b"one\n", 1).unwrap();
+        std::fs::rename(&path, &old).unwrap();
+        sink.looked_at -= LOOK_INTERVAL;
+        sink.deliver(b"number two\n", 1).unwrap();
+        assert_eq!(std::fs::read(&old).unwrap(), b"one\n");
+        assert_eq!(std::fs::read(&path).unwrap(), b"number two\n");
+        let inode = Inode::of(&std::fs::metadata(&path).unwrap());
+        assert_eq!(sink.state(), Some(SinkState { inode, length: 11 }));
+    }
+
+    #[test]
+    fn without_a_place_for_a_new_file_nothing_is_acknowledged() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        let mut sink = FileSink::open(&folder.join("out"), None).unwrap();
+        std::fs::rename(&folder, dir.path().join("away")).unwrap();
+        sink.looked_at -= LOOK_INTERVAL;
+        assert!(sink.deliver(b"one\n", 1).is_err());
+        std::fs::create_dir(&folder).unwrap();
+        sink.deliver(b"one\n", 1).unwrap();
+        assert_eq!(std::fs::read(folder.join("out")).unwrap(), b"one\n");
+    }
+
+    #[test]
+    fn a_file_that_somebody_cut_is_counted_from_its_new_length_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let mut sink = FileSink::open(&path, None).unwrap();
+        sink.deliver(b"one\n", 1).unwrap();
+        std::fs::write(&path, "").unwrap();
+        sink.looked_at -= LOOK_INTERVAL;
+        sink.deliver(b"number two\n", 1).unwrap();
+        assert_eq!(sink.state().unwrap().length, 11);
+    }
+
+    #[test]
+    fn a_second_process_is_told_who_holds_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let _first = FileSink::open(&path, None).unwrap();
+        let error = FileSink::open(&path, None).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains(&path.display().to_string()), "{text}");
+        let holder = format!("in use by process {}", std::process::id());
+        assert!(
+            text.contains(&holder) || text.contains("another process"),
+            "{text}"
         );
     }
 }

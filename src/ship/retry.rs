@@ -71,6 +71,8 @@ pub(crate) struct Complaints {
     failures: u64,
     first: Option<Instant>,
     printed: Option<Instant>,
+    /// Whether the failures that are counted were printed.
+    is_said: bool,
 }
 
 impl Complaints {
@@ -82,6 +84,7 @@ impl Complaints {
             failures: 0,
             first: None,
             printed: None,
+            is_said: false,
         }
     }
 
@@ -96,6 +99,7 @@ impl Complaints {
             return None;
         }
         self.printed = Some(now);
+        self.is_said = true;
         Some(match self.failures {
             1 => format!("{message}; trying again"),
             count => {
@@ -107,11 +111,15 @@ impl Complaints {
         })
     }
 
-    /// Notes a delivery that worked and returns the line to print, if one had failed before it.
+    /// Notes a delivery that worked and returns the line to print, if it was said that one failed.
+    /// Failures that were not go on being counted: a sink that fails and works in turn is as good
+    /// for one line and its answer every 30 s as one that is down.
     pub(crate) fn worked(&mut self, now: Instant) -> Option<String> {
+        if !std::mem::take(&mut self.is_said) {
+            return None;
+        }
         let first = self.first.take()?;
         let failures = std::mem::take(&mut self.failures);
-        self.printed = None;
         let noun = if failures == 1 { "failure" } else { "failures" };
         Some(format!(
             "deliveries to {} work again after {failures} {noun} over {}",
@@ -226,9 +234,34 @@ mod tests {
             "deliveries to s work again after 1 failure over 250ms"
         );
         assert_eq!(complaints.worked(start), None);
+        let later = start + COMPLAINT_INTERVAL;
         assert_eq!(
-            complaints.failed(start, "refused").unwrap(),
+            complaints.failed(later, "refused").unwrap(),
             "refused; trying again"
+        );
+    }
+
+    /// Two lines were printed for each batch of a sink that refused every second attempt.
+    #[test]
+    fn a_sink_that_fails_and_works_in_turn_is_told_of_every_half_minute() {
+        let start = Instant::now();
+        let mut complaints = Complaints::new("s");
+        let mut lines = Vec::new();
+        for second in 0..=60 {
+            let now = start + Duration::from_secs(second);
+            lines.extend(complaints.failed(now, "refused"));
+            lines.extend(complaints.worked(now + Duration::from_millis(500)));
+        }
+        assert_eq!(
+            lines,
+            [
+                "refused; trying again",
+                "deliveries to s work again after 1 failure over 500ms",
+                "refused; 30 failures in 29s, trying again",
+                "deliveries to s work again after 30 failures over 29s",
+                "refused; 30 failures in 29s, trying again",
+                "deliveries to s work again after 30 failures over 29s",
+            ]
         );
     }
 }

@@ -3,7 +3,8 @@
 //! A sink that waits for others (HTTP) has a thread of its own. A sink that is a local system call
 //! is used by whichever thread has made a batch: it puts the batch into the queue and ships what is
 //! there, unless another thread is at it, which then ships this one too. So no batch waits for a
-//! thread to wake up.
+//! thread to wake up. The tail thread ships only what the sink takes at once and leaves the rest to
+//! the ship thread: it must never wait for a sink.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -31,6 +32,12 @@ pub(crate) enum Stopped {
     Closed,
     /// The time for an orderly end was over while the sink still refused; with its last words.
     Expired(String),
+}
+
+/// A failed attempt: what failed, and the pause that the other side asked for.
+struct Refusal {
+    message: String,
+    retry_after: Option<Duration>,
 }
 
 /// The sink with everything that belongs to shipping one batch. Used by one thread at a time.
@@ -95,83 +102,112 @@ impl Shipper {
         }
         let mut next = Some(batch);
         while let Some(batch) = next {
-            self.ship_unit(batch)?;
+            let handed_over_at = Instant::now();
+            self.deliver(&batch).map_err(|stopped| self.stop(stopped))?;
+            self.acknowledge(batch, handed_over_at);
             next = self.early.take(self.next_sequence);
         }
         Ok(())
     }
 
-    /// Ships the next batch, and gives a ticket back if it is the last of its work unit.
-    fn ship_unit(&mut self, batch: Batch) -> Result<(), Stopped> {
-        let is_last = batch.is_last;
-        if let Err(stopped) = self.ship(batch) {
-            self.tickets = None;
-            self.shutdown.begin(Duration::ZERO);
-            return Err(stopped);
-        }
-        if let Some(tickets) = self.tickets.as_ref().filter(|_| is_last) {
-            // There are as many places as tickets, so this never blocks; at the end the tail may be
-            // gone.
-            let _ = tickets.try_send(());
-        }
-        Ok(())
-    }
-
-    /// Delivers the next batch, however often that has to be tried, and acknowledges it. Blocks
-    /// while the sink does.
+    /// Ships a batch if it is its turn and the sink takes it without a wait: one attempt, no pause.
+    /// Gives it back else.
     ///
     /// # Errors
-    /// When the batch cannot be delivered any more: it is then not acknowledged, nor is any after.
-    fn ship(&mut self, batch: Batch) -> Result<(), Stopped> {
-        if let Some(stopped) = &self.stopped {
-            return Err(stopped.clone());
+    /// When nothing can be delivered any more: the pipeline is then told to end.
+    fn take_at_once(&mut self, batch: Batch) -> Result<Option<Batch>, Stopped> {
+        let is_turn = batch.sequence == self.next_sequence && self.early.is_empty();
+        let is_ready = batch.payload.is_empty() || self.sink.is_ready(batch.payload.len());
+        if !is_turn || !is_ready || self.stopped.is_some() {
+            return Ok(Some(batch));
         }
+        let handed_over_at = Instant::now();
+        let refusal = self.attempt(&batch).map_err(|stopped| self.stop(stopped))?;
+        if refusal.is_some() {
+            return Ok(Some(batch));
+        }
+        self.acknowledge(batch, handed_over_at);
+        Ok(None)
+    }
+
+    /// Notes that nothing more can be delivered, and has the pipeline end.
+    fn stop(&mut self, stopped: Stopped) -> Stopped {
+        self.tickets = None;
+        self.shutdown.begin(Duration::ZERO);
+        self.stopped.get_or_insert(stopped).clone()
+    }
+
+    /// Everything that follows from a batch that the sink has taken after it was handed over.
+    fn acknowledge(&mut self, batch: Batch, handed_over_at: Instant) {
         if !batch.payload.is_empty() {
-            let handed_over_at = Instant::now();
-            if let Err(stopped) = self.deliver(&batch) {
-                self.stopped = Some(stopped.clone());
-                return Err(stopped);
-            }
             let hand_over = handed_over_at.duration_since(batch.seen_at);
-            self.stats
-                .add_latencies(hand_over, handed_over_at.elapsed());
+            let flush = handed_over_at.elapsed();
+            self.stats.add_latencies(hand_over, flush);
         }
         self.stats.add_shipped(&batch);
         for progress in &batch.progress {
             self.acknowledged.insert(progress.file, *progress);
         }
         self.next_sequence = batch.sequence + u64::from(batch.is_last);
+        if let Some(tickets) = self.tickets.as_ref().filter(|_| batch.is_last) {
+            // There are as many places as tickets, so this never blocks; at the end the tail may be
+            // gone.
+            let _ = tickets.try_send(());
+        }
         self.pool.give(batch);
         self.tell_checkpoint(ACKNOWLEDGE_INTERVAL);
-        Ok(())
     }
 
+    /// Delivers the batch, however often that has to be tried. Blocks while the sink does.
+    ///
+    /// # Errors
+    /// When it cannot be delivered any more: nothing after it may be acknowledged either.
     fn deliver(&mut self, batch: &Batch) -> Result<(), Stopped> {
-        loop {
-            let result = self.sink.deliver(&batch.payload, batch.counts.records);
-            let (message, retry_after) = match result {
-                Ok(()) => {
-                    self.backoff.reset();
-                    if let Some(message) = self.complaints.worked(Instant::now()) {
-                        report::notice(&message);
-                    }
-                    return Ok(());
-                }
-                Err(SinkError::Closed) => return Err(Stopped::Closed),
-                Err(SinkError::Retry {
-                    message,
-                    retry_after,
-                }) => (message, retry_after),
-            };
-            if let Some(complaint) = self.complaints.failed(Instant::now(), &message) {
-                report::warning(&complaint);
-            }
+        if let Some(stopped) = &self.stopped {
+            return Err(stopped.clone());
+        }
+        while let Some(refusal) = self.attempt(batch)? {
             if self.shutdown.expired() {
-                return Err(Stopped::Expired(message));
+                return Err(Stopped::Expired(refusal.message));
             }
             // While waiting the newest progress must not stay behind: nothing else would tell it.
             self.tell_checkpoint(Duration::ZERO);
-            self.shutdown.sleep(self.backoff.next_pause(retry_after));
+            let pause = self.backoff.next_pause(refusal.retry_after);
+            self.shutdown.sleep(pause);
+        }
+        Ok(())
+    }
+
+    /// Tries once to deliver the batch, and says what is to be said about it.
+    ///
+    /// # Errors
+    /// When nobody will ever take it.
+    fn attempt(&mut self, batch: &Batch) -> Result<Option<Refusal>, Stopped> {
+        if batch.payload.is_empty() {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        match self.sink.deliver(&batch.payload, batch.counts.records) {
+            Ok(()) => {
+                self.backoff.reset();
+                if let Some(message) = self.complaints.worked(now) {
+                    report::notice(&message);
+                }
+                Ok(None)
+            }
+            Err(SinkError::Closed) => Err(Stopped::Closed),
+            Err(SinkError::Retry {
+                message,
+                retry_after,
+            }) => {
+                if let Some(complaint) = self.complaints.failed(now, &message) {
+                    report::warning(&complaint);
+                }
+                Ok(Some(Refusal {
+                    message,
+                    retry_after,
+                }))
+            }
         }
     }
 
@@ -199,7 +235,7 @@ impl Shipper {
 /// How batches get to the sink. Clones share it; the ship thread ends when all are gone.
 #[derive(Clone)]
 pub(crate) struct HandOver {
-    /// To the ship thread; for a local sink only to keep it alive.
+    /// To the ship thread; for a local sink what the tail thread could not ship at once.
     inbox: flume::Sender<Batch>,
     local: Option<Local>,
 }
@@ -244,6 +280,22 @@ impl HandOver {
             None => self.inbox.send(batch).map_err(|_| Ended),
         }
     }
+
+    /// The same for a thread that must not wait for the sink: ships the batch itself where the sink
+    /// takes it at once. The first one that it does not take clears `is_direct` and goes to the ship
+    /// thread, with all that follow.
+    ///
+    /// # Errors
+    /// When nothing is shipped any more.
+    pub(crate) fn offer(&self, batch: Batch, is_direct: &mut bool) -> Result<(), Ended> {
+        let left = match &self.local {
+            Some(local) if *is_direct => local.ship_at_once(batch)?,
+            _ => Some(batch),
+        };
+        let Some(batch) = left else { return Ok(()) };
+        *is_direct = false;
+        self.inbox.send(batch).map_err(|_| Ended)
+    }
 }
 
 impl Local {
@@ -254,6 +306,15 @@ impl Local {
             shipper.take(full.into_inner()).map_err(|_| Ended)?;
         }
         self.ship_waiting()
+    }
+
+    /// Ships a batch unless the sink, or another thread that is at it, would have to be waited for.
+    /// Gives it back then.
+    fn ship_at_once(&self, batch: Batch) -> Result<Option<Batch>, Ended> {
+        match self.shipper.try_lock() {
+            Ok(mut shipper) => shipper.take_at_once(batch).map_err(|_| Ended),
+            Err(_) => Ok(Some(batch)),
+        }
     }
 
     /// Ships what waits, unless another thread is at it. That one looks once more after it has let
@@ -335,6 +396,10 @@ struct Early {
 }
 
 impl Early {
+    fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
     fn put(&mut self, batch: Batch) {
         self.units
             .entry(batch.sequence)
@@ -349,5 +414,79 @@ impl Early {
             self.units.remove(&sequence);
         }
         batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Takes nothing while `is_refusing`; tells what it took.
+    struct Moody {
+        is_refusing: Arc<AtomicBool>,
+        taken: flume::Sender<Vec<u8>>,
+    }
+
+    impl Sink for Moody {
+        fn deliver(&mut self, payload: &[u8], _records: u64) -> Result<(), SinkError> {
+            if self.is_refusing.load(Ordering::Relaxed) {
+                return Err(SinkError::Retry {
+                    message: "refused".to_owned(),
+                    retry_after: None,
+                });
+            }
+            self.taken.send(payload.to_vec()).unwrap();
+            Ok(())
+        }
+
+        fn name(&self) -> String {
+            "moody".to_owned()
+        }
+
+        fn is_local(&self) -> bool {
+            true
+        }
+    }
+
+    /// The thread that made a batch sat in the retry loop, also when it was the tail thread.
+    #[test]
+    fn what_a_local_sink_refuses_goes_to_the_ship_thread_in_order() {
+        let is_refusing = Arc::new(AtomicBool::new(true));
+        let (taken, takes) = flume::unbounded();
+        let sink = Moody {
+            is_refusing: is_refusing.clone(),
+            taken,
+        };
+        let (ticket, tickets) = flume::bounded(3);
+        let pool = BatchPool::new(4);
+        let shipper = Shipper::new(
+            Box::new(sink),
+            None,
+            Arc::new(Stats::new()),
+            Shutdown::new().unwrap(),
+            pool.clone(),
+            ticket,
+        );
+        let (hand_over, ship_thread) = HandOver::new(Arc::new(Mutex::new(shipper)), 3);
+        let batch = |text: &str, is_last| {
+            let mut batch = pool.take(0, Instant::now());
+            batch.payload.extend_from_slice(text.as_bytes());
+            batch.is_last = is_last;
+            batch
+        };
+        let mut is_direct = true;
+        hand_over
+            .offer(batch("one", false), &mut is_direct)
+            .unwrap();
+        assert!(!is_direct, "it was refused, and nobody waits for that");
+        is_refusing.store(false, Ordering::Relaxed);
+        hand_over.offer(batch("two", true), &mut is_direct).unwrap();
+        assert!(takes.is_empty(), "the second waits for the first");
+        drop(hand_over);
+        ship_thread.run();
+        assert_eq!(takes.drain().collect::<Vec<_>>(), [b"one", b"two"]);
+        assert_eq!(tickets.len(), 1);
     }
 }

@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FileType;
+use rustix::io::ioctl_fionread;
+use rustix::pipe::fcntl_getpipe_size;
 
 use super::{Sink, SinkError};
 use crate::error::{Error, Result};
@@ -14,6 +17,15 @@ pub(crate) struct StdoutSink {
     out: File,
     /// Bytes of the current payload that were written before an attempt failed.
     written_bytes: usize,
+    kind: Kind,
+}
+
+/// What standard output is, as far as it matters for a write that must not block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Pipe,
+    Other,
 }
 
 impl StdoutSink {
@@ -24,10 +36,34 @@ impl StdoutSink {
     pub(crate) fn open() -> Result<StdoutSink> {
         let out = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)
             .map_err(|errno| Error::system("open standard output")(errno.into()))?;
+        let status = rustix::fs::fstat(&out)
+            .map_err(|errno| Error::system("look at standard output")(errno.into()))?;
+        let kind = match FileType::from_raw_mode(status.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Fifo => Kind::Pipe,
+            _ => Kind::Other,
+        };
         Ok(StdoutSink {
             out: File::from(out),
             written_bytes: 0,
+            kind,
         })
+    }
+
+    /// Whether the pipe is empty and large enough. What is free in one that is not empty cannot be
+    /// told: a page with a few bytes in it may not be filled up.
+    fn has_pipe_room(&self, bytes: usize) -> bool {
+        let is_empty = ioctl_fionread(&self.out).is_ok_and(|waiting| waiting == 0);
+        is_empty && fcntl_getpipe_size(&self.out).is_ok_and(|size| bytes <= size)
+    }
+
+    fn is_writable(&self) -> bool {
+        let mut out = [PollFd::new(&self.out, PollFlags::OUT)];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut out, Some(&at_once)).is_ok_and(|ready| ready > 0)
     }
 }
 
@@ -66,5 +102,13 @@ impl Sink for StdoutSink {
 
     fn is_local(&self) -> bool {
         true
+    }
+
+    fn is_ready(&self, bytes: usize) -> bool {
+        match self.kind {
+            Kind::File => true,
+            Kind::Pipe => self.has_pipe_room(bytes),
+            Kind::Other => self.is_writable(),
+        }
     }
 }

@@ -127,6 +127,30 @@ impl Chunk {
     }
 }
 
+#[cfg(test)]
+impl Chunk {
+    /// A chunk of a stream that holds `text` at `offset`.
+    pub(crate) fn for_test(
+        text: &[u8],
+        offset: u64,
+        extent: Extent,
+        line_after: LineState,
+        plan: Arc<Plan>,
+    ) -> Chunk {
+        let suffix = Suffix::new(&[], "host", std::path::Path::new("-"));
+        let source = Source::new(FileId(1), PathBuf::from("-"), None, suffix);
+        Chunk {
+            source: Arc::new(source),
+            plan,
+            bytes: ChunkBytes::Owned(OwnedBytes::new(text.to_vec(), flume::bounded(1).0)),
+            offset,
+            extent,
+            line_after,
+            fingerprint: Fingerprint::default(),
+        }
+    }
+}
+
 /// Chunks that are transformed by one thread and shipped in the order of `sequence`.
 #[derive(Debug)]
 pub(crate) struct Work {

@@ -72,6 +72,18 @@ impl Discover {
         self.walks.is_empty()
     }
 
+    /// The patterns that mean one path each.
+    pub(crate) fn plain_paths(&self) -> impl Iterator<Item = PathBuf> {
+        let path = |walk: &Vec<Component>| {
+            let names = walk.iter().map(|component| match component {
+                Component::Name(name) => Some(Path::new(name)),
+                _ => None,
+            });
+            [Some(Path::new("/"))].into_iter().chain(names).collect()
+        };
+        self.walks.iter().filter_map(path)
+    }
+
     /// Whether the patterns mean that path.
     pub(crate) fn matches(&self, path: &Path) -> bool {
         self.include.is_match(path) && !self.exclude.is_match(path)
@@ -177,8 +189,12 @@ fn entries(folder: &Path, scan: &mut Scan) -> Vec<DirEntry> {
 fn components(pattern: &str) -> Result<Vec<Component>> {
     let mut parts = vec![String::new()];
     let mut depth = 0_u32;
+    let mut is_escaped = false;
     for character in pattern.chars() {
+        let was_escaped = std::mem::replace(&mut is_escaped, false);
         match character {
+            _ if was_escaped => {}
+            '\\' => is_escaped = true,
             '{' | '[' => depth += 1,
             '}' | ']' => depth = depth.saturating_sub(1),
             '/' if depth == 0 => {
@@ -199,10 +215,24 @@ fn component(part: &str) -> Result<Component> {
     if part == "**" || part.contains('/') {
         return Ok(Component::AnyDepth);
     }
-    if !part.contains(['*', '?', '[', '{', '\\']) {
-        return Ok(Component::Name(part.into()));
+    if let Some(name) = plain_name(part) {
+        return Ok(Component::Name(name.into()));
     }
     Ok(Component::Names(glob(part)?.compile_matcher()))
+}
+
+/// The name that a part of a pattern means, if it is only one.
+fn plain_name(part: &str) -> Option<String> {
+    let mut name = String::new();
+    let mut characters = part.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '*' | '?' | '[' | '{' => return None,
+            '\\' => name.push(characters.next()?),
+            _ => name.push(character),
+        }
+    }
+    Some(name)
 }
 
 fn set(patterns: &[String]) -> Result<GlobSet> {
@@ -256,6 +286,10 @@ mod tests {
             fs::write(root.join(path), "").unwrap();
         }
         std::os::unix::fs::symlink(root.join("c.txt"), root.join("link.log")).unwrap();
+        fs::create_dir(root.join("[1] {z}")).unwrap();
+        fs::write(root.join("[1] {z}/e.txt"), "").unwrap();
+        let escaped = "\\[1\\] \\{z\\}/*.txt";
+        assert_eq!(names(root, &[escaped], &[]), ["[1] {z}/e.txt"]);
         assert_eq!(names(root, &["*.log"], &[]), ["a.log", "b.log", "link.log"]);
         assert_eq!(names(root, &["a.log", "?.log"], &["b*"]), ["a.log"]);
         assert_eq!(names(root, &["x/**/*.log"], &[]), ["x/a.log", "x/y/d.log"]);

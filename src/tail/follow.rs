@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use inotify::WatchDescriptor;
 
 use super::chunk::{Chunk, ChunkBytes, Source};
-use super::identity::{Fingerprint, Inode};
+use super::identity::{Fingerprint, Inode, Trail};
 use super::map::Window;
 use super::stdin::sample_parser;
 use super::window::{Cut, cut};
@@ -43,8 +43,18 @@ pub(crate) struct Followed {
     pub(crate) offset: u64,
     /// What that byte belongs to.
     pub(crate) line: LineState,
+    /// The bytes before that byte.
+    pub(crate) trail: Trail,
+    /// The end of the last chunk that was cut out of it: `offset`, but for a rest that was skipped.
+    pub(crate) handed_on: u64,
     /// Its size when it was last looked at.
     pub(crate) size: u64,
+    /// Its size when it was last seen; more than `size` where that was not looked at.
+    pub(crate) size_seen: u64,
+    /// Whether it was written to since it was closed.
+    pub(crate) is_written_closed: bool,
+    /// Bytes of cut lines that were skipped and not counted yet.
+    pub(crate) skipped_bytes: u64,
     /// Names that it has left.
     pub(crate) links: u64,
     /// When it last grew.
@@ -79,6 +89,8 @@ pub(crate) enum Look {
 pub(crate) enum Next {
     /// Transform these lines.
     Chunk(Chunk),
+    /// A part of a cut line was skipped: go on, unless there is something else to do.
+    Skipped,
     /// All that can be read was read.
     Done,
 }
@@ -95,7 +107,12 @@ impl Followed {
             source: Some(Arc::new(source)),
             offset,
             line: LineState::Start,
+            trail: Trail::default(),
+            handed_on: offset,
             size: 0,
+            size_seen: 0,
+            is_written_closed: false,
+            skipped_bytes: 0,
             links: 1,
             grown_at: now,
             unfinished_since: None,
@@ -115,6 +132,7 @@ impl Followed {
             fingerprint: self.fingerprint,
             offset: self.offset,
             line: self.line,
+            trail: self.trail,
             path: self.real_path.to_string_lossy().into_owned(),
         }
     }
@@ -135,7 +153,7 @@ impl Followed {
         let size = metadata.len();
         self.links = metadata.nlink();
         let is_other = source.is_torn() || size < self.offset || size < self.fingerprint.bytes;
-        if is_other || !self.fingerprint.matches(file) {
+        if is_other || !self.is_same(file) {
             return Ok(Look::Truncated);
         }
         if size != self.size {
@@ -156,9 +174,35 @@ impl Followed {
         }
     }
 
+    /// Whether the file holds what was read of it. The bytes read last tell best, and one read has to
+    /// do: whatever is made of a chunk checks the first bytes again.
+    fn is_same(&self, file: &File) -> bool {
+        if self.trail.is_telling() {
+            self.trail.matches(file, self.offset)
+        } else {
+            self.fingerprint.matches(file)
+        }
+    }
+
+    /// Whether it may be worth a look: its size is another than at the last one. A closed file is
+    /// not opened for that.
+    pub(crate) fn has_changed(&mut self) -> bool {
+        let source = self.source.as_deref();
+        let metadata = match source.and_then(|source| source.file.as_ref()) {
+            Some(file) => file.metadata(),
+            None => std::fs::metadata(&self.path),
+        };
+        let size = metadata
+            .ok()
+            .filter(|metadata| Inode::of(metadata) == self.inode)
+            .map(|metadata| metadata.len());
+        self.size_seen = size.unwrap_or(self.size_seen);
+        source.is_some_and(Source::is_torn) || size.is_some_and(|size| size != self.size)
+    }
+
     /// Bytes that were seen in the file and never read.
     pub(crate) fn unread_bytes(&self) -> u64 {
-        self.size.saturating_sub(self.offset)
+        self.size.max(self.size_seen).saturating_sub(self.offset)
     }
 
     /// Begins again at the first byte, as file `source`, after a truncation.
@@ -166,7 +210,8 @@ impl Followed {
         self.id = source.id;
         self.source = Some(Arc::new(source));
         self.fingerprint = Fingerprint::default();
-        (self.offset, self.size, self.line) = (0, 0, LineState::Start);
+        (self.offset, self.size, self.size_seen) = (0, 0, 0);
+        (self.line, self.trail, self.handed_on) = (LineState::Start, Trail::default(), 0);
         self.grown_at = now;
         self.unfinished_since = None;
         self.is_awake = false;
@@ -204,9 +249,11 @@ impl Followed {
                     then,
                 } => (bytes, extent, then),
                 Cut::Skip { bytes, then } => {
+                    self.trail = Trail::after(available.get(..bytes).unwrap_or_default());
                     self.offset += bytes as u64;
+                    self.skipped_bytes += bytes as u64;
                     self.line = then;
-                    continue;
+                    return Ok(Next::Skipped);
                 }
                 Cut::Unfinished if end < self.size => {
                     // The line goes on behind the window; one that begins at it is long enough.
@@ -221,6 +268,7 @@ impl Followed {
                     return Ok(Next::Done);
                 }
             };
+            let trail = Trail::after(available.get(..bytes).unwrap_or_default());
             let plan = self.plan(&source, fixed_plan, plan_for);
             let chunk_end = self.offset + bytes as u64;
             let chunk = Chunk {
@@ -233,7 +281,7 @@ impl Followed {
                 fingerprint: self.fingerprint,
             };
             self.offset = chunk_end;
-            self.line = then;
+            (self.handed_on, self.trail, self.line) = (chunk_end, trail, then);
             self.unfinished_since = None;
             return Ok(Next::Chunk(chunk));
         }
@@ -278,6 +326,13 @@ impl Followed {
         plan
     }
 
+    /// Whether it can be closed, and opened again when there is more of it. A file without a watched
+    /// name could not be.
+    pub(crate) fn can_close(&self) -> bool {
+        let is_torn = self.source.as_ref().is_some_and(|source| source.is_torn());
+        self.offset >= self.size && self.detached_at.is_none() && !is_torn
+    }
+
     /// Lets go of the window. Chunks that are on their way keep it until they are done.
     pub(crate) fn drop_window(&mut self) {
         self.window = None;
@@ -307,4 +362,35 @@ fn first_bytes(file: &File, size: u64) -> Vec<u8> {
         Err(_) => sample.clear(),
     }
     sample
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enrich::Suffix;
+
+    /// Thousands of idle files without an inotify watch were each opened four times a second.
+    #[test]
+    fn a_closed_file_has_changed_when_its_size_has_and_is_not_opened_for_that() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        std::fs::write(&path, "one\n").unwrap();
+        let file = File::open(&path).unwrap();
+        let inode = Inode::of(&file.metadata().unwrap());
+        let suffix = Suffix::new(&[], "host", &path);
+        let source = Source::new(FileId(1), path.clone(), Some(file), suffix);
+        let mut followed = Followed::new(source, inode, 4, Instant::now());
+        assert!(followed.has_changed(), "it was never looked at");
+        followed.look(Instant::now()).unwrap();
+        assert!(!followed.has_changed());
+        followed.source = None;
+        assert!(!followed.has_changed() && followed.source.is_none());
+        std::fs::write(&path, "one\ntwo\n").unwrap();
+        assert!(followed.has_changed() && followed.source.is_none());
+        assert_eq!(followed.size_seen, 8);
+        std::fs::rename(&path, dir.path().join("b.log")).unwrap();
+        std::fs::write(&path, "another file\n").unwrap();
+        assert!(!followed.has_changed(), "the path leads to another file");
+        assert_eq!(followed.size_seen, 8);
+    }
 }

@@ -1,13 +1,12 @@
 //! Everything that is done by the clock: scans that are due, looks that no event asks for, and
 //! letting go of what has been quiet.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::follow::Followed;
-use super::identity::Inode;
 use super::{
-    DELETED_QUIET, DESCRIPTOR_QUIET, DESCRIPTORS_KEPT_MAX, FILES_PER_TICK, FileId, POLL_INTERVAL,
-    RENAMED_QUIET, TICK_INTERVAL, Tail, WINDOW_QUIET,
+    DELETED_QUIET, DESCRIPTOR_QUIET, FILES_PER_TICK, FileId, POLL_INTERVAL, RENAMED_QUIET,
+    TICK_INTERVAL, Tail, WINDOW_QUIET,
 };
 use crate::checkpoint::Message;
 
@@ -18,21 +17,41 @@ impl Tail {
         if self.is_rescan_due && now >= self.rescan_at() {
             self.scan();
         }
-        if now.duration_since(self.polled_at) >= POLL_INTERVAL {
-            self.polled_at = now;
-            let polled: Vec<FileId> = self.polled.iter().copied().collect();
-            polled.into_iter().for_each(|id| self.queue(id));
+        if now >= self.poll_at() {
+            self.poll_unwatched();
         }
         self.queue_unfinished(now);
         if now.duration_since(self.ticked_at) >= TICK_INTERVAL {
             self.ticked_at = now;
-            self.renamed_unseen.clear();
+            self.unseen.forget_old_names(now);
+            self.open_unopened();
             self.is_rescan_due |= self.is_folder_missing || !self.failing.is_empty();
-            self.check_in_turn();
+            // Files that are queued stay, so these come before the looks that are due.
             self.let_sleep(now);
             self.let_go(now);
+            self.check_in_turn();
             self.links.stats.set_files_followed(self.files.len());
         }
+    }
+
+    /// Looks at the sizes of the files that inotify does not report.
+    fn poll_unwatched(&mut self) {
+        let begun_at = Instant::now();
+        let polled: Vec<FileId> = self.polled.iter().copied().collect();
+        polled.into_iter().for_each(|id| self.queue_if_changed(id));
+        self.polled_at = Instant::now();
+        self.poll_cost = self.polled_at.duration_since(begun_at);
+    }
+
+    fn queue_if_changed(&mut self, id: FileId) {
+        if self.files.get_mut(&id).is_some_and(Followed::has_changed) {
+            self.queue(id);
+        }
+    }
+
+    /// When files without a watch are looked at next: that takes a fiftieth of the time at most.
+    pub(super) fn poll_at(&self) -> Instant {
+        self.polled_at + poll_interval(self.poll_cost)
     }
 
     pub(super) fn queue_unfinished(&mut self, now: Instant) {
@@ -62,16 +81,10 @@ impl Tail {
             self.last_checked = *last;
         }
         for id in checked {
-            let Some(followed) = self.files.get(&id) else {
-                continue;
-            };
             // A closed file is only opened for a reason.
-            let is_changed = followed.source.is_some()
-                || std::fs::metadata(&followed.path).is_ok_and(|metadata| {
-                    Inode::of(&metadata) == followed.inode && metadata.len() != followed.size
-                });
-            if is_changed {
-                self.queue(id);
+            match self.files.get(&id) {
+                Some(followed) if followed.source.is_some() => self.queue(id),
+                _ => self.queue_if_changed(id),
             }
         }
     }
@@ -79,11 +92,11 @@ impl Tail {
     /// Lets go of the windows and descriptors of files that have been quiet for a while.
     pub(super) fn let_sleep(&mut self, now: Instant) {
         let files = &mut self.files;
-        let is_crowded = self.awake.len() > DESCRIPTORS_KEPT_MAX;
-        let descriptor_quiet = if is_crowded {
-            WINDOW_QUIET
-        } else {
-            DESCRIPTOR_QUIET
+        let kept_max = self.descriptors_kept_max;
+        // Some more than need be, so that there is room for those that are read next.
+        let mut surplus = match self.awake.len() {
+            count if count < kept_max => 0,
+            count => count - kept_max / 8 * 7,
         };
         self.awake.retain(|id| {
             let Some(followed) = files.get_mut(id) else {
@@ -93,13 +106,11 @@ impl Tail {
             if quiet >= WINDOW_QUIET {
                 followed.drop_window();
             }
-            // A file without a watched name could not be opened again.
-            let is_read = followed.offset >= followed.size && followed.detached_at.is_none();
-            let is_torn = followed
-                .source
-                .as_ref()
-                .is_some_and(|source| source.is_torn());
-            if quiet >= descriptor_quiet && is_read && !is_torn {
+            let is_surplus = surplus > 0 && quiet >= WINDOW_QUIET;
+            let is_idle = is_surplus || quiet >= DESCRIPTOR_QUIET;
+            // One that is still to be looked at may hold more than is known.
+            if is_idle && !followed.is_queued && followed.can_close() {
+                surplus = surplus.saturating_sub(1);
                 followed.source = None;
                 followed.is_awake = false;
             }
@@ -131,7 +142,7 @@ impl Tail {
             .collect();
         for id in over {
             if let Some(followed) = self.files.remove(&id) {
-                self.forget(&followed, Some(followed.offset));
+                self.forget(&followed, Some(followed.handed_on));
             }
         }
     }
@@ -146,5 +157,21 @@ impl Tail {
             self.by_inode.remove(&followed.inode);
         }
         self.tell(Message::Ended(followed.id, ends_at));
+    }
+}
+
+fn poll_interval(cost: Duration) -> Duration {
+    (cost * 50).max(POLL_INTERVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polling_takes_a_fiftieth_of_the_time_at_most() {
+        assert_eq!(poll_interval(Duration::from_micros(10)), POLL_INTERVAL);
+        let cost = Duration::from_millis(20);
+        assert_eq!(poll_interval(cost), Duration::from_secs(1));
     }
 }

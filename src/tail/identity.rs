@@ -10,6 +10,12 @@ use xxhash_rust::xxh3::xxh3_64;
 /// First bytes of a file that its fingerprint covers.
 const FINGERPRINT_BYTES_MAX: u64 = 256;
 
+/// Bytes before an offset that a trail covers: part of a line at least, with its time.
+const TRAIL_BYTES_MAX: usize = 64;
+
+/// Bytes of a trail that two contents will not have in common by chance.
+const TRAIL_BYTES_TELLING: u64 = 32;
+
 /// Where a file's data is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Inode {
@@ -63,6 +69,51 @@ impl Fingerprint {
     }
 }
 
+/// A hash of the bytes right before an offset, as many as were at hand, up to 64. A file whose first
+/// bytes are the same as ever (a header) may have been written anew all the same: this tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Trail {
+    /// Bytes hashed.
+    pub(crate) bytes: u64,
+    /// Their hash; 0 for no bytes.
+    pub(crate) hash: u64,
+}
+
+impl Trail {
+    /// The trail at the end of what was read.
+    pub(crate) fn after(read: &[u8]) -> Trail {
+        let last = read
+            .get(read.len().saturating_sub(TRAIL_BYTES_MAX)..)
+            .unwrap_or(read);
+        Trail {
+            bytes: last.len() as u64,
+            hash: if last.is_empty() { 0 } else { xxh3_64(last) },
+        }
+    }
+
+    /// Whether the file's bytes before `offset` are still the ones of this trail.
+    pub(crate) fn matches(&self, file: &File, offset: u64) -> bool {
+        if self.bytes == 0 {
+            return true;
+        }
+        let mut buffer = [0; TRAIL_BYTES_MAX];
+        let Some(start) = offset.checked_sub(self.bytes) else {
+            return false;
+        };
+        let part = usize::try_from(self.bytes)
+            .ok()
+            .and_then(|bytes| buffer.get_mut(..bytes));
+        part.is_some_and(|part| {
+            file.read_exact_at(part, start).is_ok() && xxh3_64(part) == self.hash
+        })
+    }
+
+    /// Whether it is long enough to tell two contents apart.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.bytes >= TRAIL_BYTES_TELLING
+    }
+}
+
 fn hash_of_first(file: &File, bytes: u64) -> io::Result<u64> {
     if bytes == 0 {
         return Ok(0);
@@ -78,6 +129,21 @@ fn hash_of_first(file: &File, bytes: u64) -> io::Result<u64> {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn a_trail_tells_a_file_that_was_written_anew_behind_the_same_header() {
+        let mut file = tempfile::tempfile().unwrap();
+        let old = [[b'h'; 300].as_slice(), b"old line\n"].concat();
+        file.write_all(&old).unwrap();
+        let trail = Trail::after(&old);
+        assert!(trail.is_telling() && trail.matches(&file, old.len() as u64));
+        file.write_all(b"one more line\n").unwrap();
+        assert!(trail.matches(&file, old.len() as u64));
+        assert!(!trail.matches(&file, old.len() as u64 + 1) && !trail.matches(&file, 3));
+        file.write_all_at(b"new", 300).unwrap();
+        assert!(!trail.matches(&file, old.len() as u64));
+        assert!(Trail::after(b"").matches(&file, 0));
+    }
 
     #[test]
     fn a_fingerprint_holds_while_the_first_bytes_do() {

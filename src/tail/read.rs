@@ -6,12 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use super::chunk::{Chunk, Source};
 use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
+use super::log_file;
 use super::resume::{self, Sought};
 use super::stdin::sample_parser;
-use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, POLL_INTERVAL, Tail, WINDOWS_KEPT_MAX};
+use super::wait::REST_MIN;
+use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, HINT_INTERVAL, Tail, WINDOWS_KEPT_MAX};
 use crate::checkpoint::Message;
 use crate::enrich::Suffix;
 use crate::parse::Parser;
@@ -21,26 +25,38 @@ impl Tail {
     /// Reads everything that is there to read.
     pub(super) fn read_ready(&mut self) -> std::result::Result<(), Ended> {
         let mut served_at = Instant::now();
-        loop {
-            if self.links.shutdown.begun() {
-                return Ok(());
-            }
+        while !self.ready.is_empty() && self.await_room()? {
             let seen_at = Instant::now();
             let chunks = self.gather(seen_at);
-            if chunks.is_empty() {
-                if self.ready.is_empty() {
-                    return Ok(());
-                }
-                continue;
+            if !chunks.is_empty() {
+                self.links.dispatch.send(chunks, seen_at)?;
             }
-            self.links.dispatch.send(chunks, seen_at)?;
-            if served_at.elapsed() > POLL_INTERVAL {
+            if served_at.elapsed() > HINT_INTERVAL {
                 // A long backlog must not hide what happens meanwhile.
-                self.take_hints();
-                self.keep_house();
+                self.serve();
                 served_at = Instant::now();
             }
         }
+        Ok(())
+    }
+
+    /// Waits until one more work unit may be in flight. A sink may refuse for hours: files that come,
+    /// are renamed and go meanwhile are opened while they still have a name. Returns whether there is
+    /// room; there is none any more when the end has begun.
+    fn await_room(&mut self) -> std::result::Result<bool, Ended> {
+        while !self.links.shutdown.begun() {
+            if self.links.dispatch.has_room(HINT_INTERVAL)? {
+                return Ok(true);
+            }
+            self.serve();
+        }
+        Ok(false)
+    }
+
+    /// Does what events and the clock ask for, short of reading.
+    pub(super) fn serve(&mut self) {
+        self.take_hints();
+        self.keep_house();
     }
 
     /// Cuts chunks of the files that are ready, in turn, until a work unit is full.
@@ -62,7 +78,22 @@ impl Tail {
                     followed.is_queued = true;
                     self.ready.push_back(followed.id);
                 }
+                Ok(None) if followed.skipped_bytes > 0 => {
+                    let skipped = std::mem::take(&mut followed.skipped_bytes);
+                    self.links.stats.add_skipped(skipped);
+                    bytes_left = bytes_left.saturating_sub(skipped);
+                    followed.is_queued = true;
+                    self.ready.push_back(followed.id);
+                }
                 Ok(None) => {}
+                Err(error) if is_out_of_descriptors(&error) && self.is_any_on_its_way(&chunks) => {
+                    if chunks.is_empty() {
+                        std::thread::sleep(REST_MIN);
+                    }
+                    followed.is_queued = true;
+                    self.ready.push_front(followed.id);
+                    bytes_left = 0;
+                }
                 // Deleted while it was closed: the next scan lets go of it.
                 Err(error)
                     if error.kind() == io::ErrorKind::NotFound && followed.source.is_none() => {}
@@ -76,6 +107,11 @@ impl Tail {
             self.files.insert(followed.id, followed);
         }
         chunks
+    }
+
+    /// Whether there are chunks that will give their descriptors back.
+    fn is_any_on_its_way(&self, chunks: &[Chunk]) -> bool {
+        !chunks.is_empty() || !self.links.dispatch.is_idle()
     }
 
     /// The next chunk of a file, after a look at it when everything known of it was read.
@@ -107,7 +143,7 @@ impl Tail {
         )?;
         Ok(match next {
             Next::Chunk(chunk) => Some(chunk),
-            Next::Done => None,
+            Next::Skipped | Next::Done => None,
         })
     }
 
@@ -160,11 +196,13 @@ impl Tail {
     /// Opens a file again that was closed after a long quiet time.
     pub(super) fn reopen(&mut self, followed: &mut Followed) -> io::Result<()> {
         let is_same = |path: &Path| -> io::Result<Option<File>> {
-            let file = File::open(path)?;
-            Ok((Inode::of(&file.metadata()?) == followed.inode).then_some(file))
+            let opened = log_file::open(path)?;
+            let same = opened.filter(|(_, metadata)| Inode::of(metadata) == followed.inode);
+            Ok(same.map(|(file, _)| file))
         };
         let file = match is_same(&followed.path) {
             Ok(Some(file)) => file,
+            Err(error) if is_out_of_descriptors(&error) => return Err(error),
             _ => match resume::seek(&followed.entry()) {
                 Sought::Renamed(path) => match is_same(&path)? {
                     Some(file) => file,
@@ -176,6 +214,7 @@ impl Tail {
         let suffix = Suffix::new(&self.added, &self.host, &followed.path);
         let source = Source::new(followed.id, followed.path.clone(), Some(file), suffix);
         followed.source = Some(Arc::new(source));
+        followed.is_written_closed = false;
         Ok(())
     }
 
@@ -189,32 +228,66 @@ impl Tail {
         if followed.has_window() && self.awake.len() >= WINDOWS_KEPT_MAX {
             followed.drop_window();
         }
-        if !followed.is_awake && followed.source.is_some() {
-            followed.is_awake = true;
-            self.awake.push(followed.id);
+        if followed.is_awake || followed.source.is_none() {
+            return;
         }
+        if self.awake.len() >= self.descriptors_kept_max && followed.can_close() {
+            // Opened again when it is read, so that thousands of files do not need a descriptor
+            // each at the same time.
+            followed.drop_window();
+            followed.source = None;
+            return;
+        }
+        followed.is_awake = true;
+        self.awake.push(followed.id);
     }
 
     pub(super) fn read_stdin(&mut self) -> std::result::Result<(), Ended> {
-        loop {
-            let seen_at = Instant::now();
-            let Some(mut stdin) = self.stdin.take() else {
-                return Ok(());
-            };
-            let chunk = stdin.next_chunk(|sample| match &self.plans.fixed {
-                Some(plan) => plan.clone(),
-                None => self.plans.detected(&sample_parser(sample), Path::new("-")),
-            });
-            let has_more = stdin.has_more();
-            self.stdin = Some(stdin);
-            match chunk {
-                Ok(Some(chunk)) => self.links.dispatch.send(vec![chunk], seen_at)?,
-                Ok(None) => {}
-                Err(error) => self.complain(Path::new("-"), "read", &error),
-            }
-            if !has_more {
-                return Ok(());
+        while self.await_room()? && self.send_from_stdin()? {}
+        Ok(())
+    }
+
+    /// Sends what was read of standard input and no line end came for, while the sink may still take
+    /// it.
+    pub(super) fn end_stdin(&mut self) -> std::result::Result<(), Ended> {
+        let Some(stdin) = &mut self.stdin else {
+            return Ok(());
+        };
+        stdin.end();
+        let mut has_more = stdin.has_more();
+        while has_more && !self.links.shutdown.expired() {
+            if self.links.dispatch.has_room(HINT_INTERVAL)? {
+                has_more = self.send_from_stdin()?;
             }
         }
+        Ok(())
     }
+
+    /// Reads standard input once and sends what came. Returns whether more can be had without a wait.
+    fn send_from_stdin(&mut self) -> std::result::Result<bool, Ended> {
+        let seen_at = Instant::now();
+        let Some(mut stdin) = self.stdin.take() else {
+            return Ok(false);
+        };
+        let chunk = stdin.next_chunk(|sample| match &self.plans.fixed {
+            Some(plan) => plan.clone(),
+            None => self.plans.detected(&sample_parser(sample), Path::new("-")),
+        });
+        self.links.stats.add_skipped(stdin.take_skipped_bytes());
+        let has_more = stdin.has_more();
+        self.stdin = Some(stdin);
+        match chunk {
+            Ok(Some(chunk)) => self.links.dispatch.send(vec![chunk], seen_at)?,
+            Ok(None) => {}
+            Err(error) => self.complain(Path::new("-"), "read", &error),
+        }
+        Ok(has_more)
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }

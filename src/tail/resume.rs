@@ -1,12 +1,13 @@
 //! Finds the files of an earlier run again: by identity, under whatever name they have now.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::identity::Inode;
+use super::log_file;
+use super::rotated_name::is_rotation_of;
 use crate::checkpoint::{Entry, Loaded};
 
 /// Entries of the checkpoint that were not found again yet.
@@ -73,8 +74,10 @@ impl Resume {
 /// # Errors
 /// When the file cannot be opened.
 pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
-    let file = File::open(path)?;
-    let is_long_enough = file.metadata()?.len() >= entry.offset;
+    let Some((file, metadata)) = log_file::open(path)? else {
+        return Ok(false);
+    };
+    let is_long_enough = metadata.len() >= entry.offset;
     let name = |path: &Path| {
         path.file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -86,9 +89,6 @@ pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
     let is_known = entry.fingerprint.bytes > 0 || goes_on();
     Ok(is_known && is_long_enough && entry.fingerprint.matches(&file))
 }
-
-/// Endings of rotated logs that hold no lines to read as they are.
-const COMPRESSED: [&str; 7] = ["gz", "bz2", "xz", "zst", "lz4", "Z", "zip"];
 
 /// How much older than the checkpoint a file may be that the checkpoint does not know: it was made
 /// in the moment between two of its versions.
@@ -111,7 +111,9 @@ pub(crate) fn seek_born_meanwhile(loaded: &Loaded) -> Vec<(PathBuf, Option<Entry
         };
         for sibling in siblings.flatten() {
             let path = sibling.path();
-            if !goes_on(&sibling.file_name(), name) || found.iter().any(|found| found.1 == path) {
+            if !is_rotation_of(&sibling.file_name(), name)
+                || found.iter().any(|found| found.1 == path)
+            {
                 continue;
             }
             let Ok(metadata) = sibling.metadata() else {
@@ -136,29 +138,16 @@ pub(crate) fn seek_born_meanwhile(loaded: &Loaded) -> Vec<(PathBuf, Option<Entry
         .collect()
 }
 
-/// Whether `name` is a rotated form of `original` that can be read.
-fn goes_on(name: &OsStr, original: &OsStr) -> bool {
-    let name = Path::new(name);
-    let rest = name
-        .as_os_str()
-        .as_encoded_bytes()
-        .strip_prefix(original.as_encoded_bytes());
-    let is_compressed = name.extension().is_some_and(|ending| {
-        COMPRESSED
-            .iter()
-            .any(|compressed| ending.eq_ignore_ascii_case(compressed))
-    });
-    matches!(rest, Some([b'.' | b'-' | b'_', ..])) && !is_compressed
-}
-
 /// Where to read on in the file at `path`, if it is a copy of a file of the checkpoint that was
 /// truncated after.
 fn copied_from(known: &[Entry], path: &Path, inode: Inode) -> Option<Entry> {
-    let file = File::open(path).ok()?;
-    let size = file.metadata().ok()?.len();
+    let (file, metadata) = log_file::open(path).ok()??;
+    let size = metadata.len();
     let is_whole = |entry: &Entry| {
-        let original = File::open(&entry.path)?;
-        let is_long_enough = original.metadata()?.len() >= entry.offset;
+        let Some((original, metadata)) = log_file::open(Path::new(&entry.path))? else {
+            return Ok(false);
+        };
+        let is_long_enough = metadata.len() >= entry.offset;
         Ok::<_, std::io::Error>(is_long_enough && entry.fingerprint.matches(&original))
     };
     let is_copy = |entry: &&Entry| {

@@ -10,8 +10,9 @@ use std::time::Instant;
 use super::discover::Found;
 use super::follow::{Followed, real_path};
 use super::identity::{Fingerprint, Inode};
+use super::log_file;
 use super::resume::{self, Sought};
-use super::{DESCRIPTORS_KEPT_MAX, FileId, LineState, Tail, report_trouble};
+use super::{FileId, LineState, Tail, report_trouble};
 use crate::checkpoint::{Entry, Loaded, Message};
 use crate::config;
 use crate::report;
@@ -23,12 +24,9 @@ impl Tail {
         self.is_rescan_due = false;
         let mut scan = self.discover.scan();
         // A watch set now misses what came since the scan: scan again where one is new.
-        let is_new_folder = scan.folders.iter().fold(false, |is_new, folder| {
-            let is_watched = self.watcher.has_folder(folder);
-            self.watcher.watch_folder(folder);
-            is_new || !is_watched
-        });
-        if is_new_folder {
+        let folders = scan.folders.iter();
+        let new_folders = folders.filter(|folder| self.watcher.watch_folder(folder));
+        if new_folders.count() > 0 {
             scan = self.discover.scan();
         }
         self.is_folder_missing = scan.is_folder_missing;
@@ -65,15 +63,6 @@ impl Tail {
 
     /// Takes note of a file that a scan found.
     pub(super) fn arrive(&mut self, found: &Found) -> io::Result<Option<FileId>> {
-        if self.links.sink_inode == Some(found.inode) {
-            if !std::mem::replace(&mut self.is_sink_noted, true) {
-                let path = found.path.display();
-                report::warning(&format!(
-                    "{path}: is the sink itself, so it is not followed"
-                ));
-            }
-            return Ok(None);
-        }
         if let Some(&id) = self.by_inode.get(&found.inode) {
             self.meet_again(id, found);
             return Ok(Some(id));
@@ -102,24 +91,6 @@ impl Tail {
         }
     }
 
-    /// A file was renamed from a name that the patterns mean to one that they do not. When that was
-    /// so soon after its creation that no scan has seen it, it is opened under its new name.
-    pub(super) fn meet_renamed(&mut self, from: &Path, to: &Path) {
-        let was_renamed_before = self.renamed_unseen.remove(from);
-        if (!was_renamed_before && !self.discover.matches(from)) || self.discover.matches(to) {
-            return;
-        }
-        match self.open(to) {
-            Ok(Some(id)) => self.detach(id),
-            Ok(None) => {}
-            // Renamed again already: the next event says to what.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.renamed_unseen.insert(to.to_owned());
-            }
-            Err(error) => report_trouble(to, "open", &error),
-        }
-    }
-
     /// Files that no watched path leads to any more were rotated away: read on to their end.
     pub(super) fn detach_absent(&mut self, present: &HashSet<FileId>, troubled: &HashSet<PathBuf>) {
         let now = Instant::now();
@@ -140,12 +111,6 @@ impl Tail {
         }
     }
 
-    pub(super) fn detach(&mut self, id: FileId) {
-        if let Some(followed) = self.files.get_mut(&id) {
-            followed.detached_at.get_or_insert_with(Instant::now);
-        }
-    }
-
     /// A file that was rotated away after a long quiet time is opened by its new name while that
     /// can still be found; writers may go on in it.
     pub(super) fn reopen_detached(&mut self, id: FileId) {
@@ -153,8 +118,13 @@ impl Tail {
             return;
         };
         if followed.source.is_none() && self.reopen(&mut followed).is_err() {
-            // Everything in it was read when it was closed, and it has no name to be found by.
-            self.forget(&followed, Some(followed.offset));
+            // It has no name to be found by. Everything in it was read when it was closed.
+            self.links.stats.add_lost(
+                &followed.path,
+                followed.unread_bytes(),
+                followed.is_written_closed,
+            );
+            self.forget(&followed, Some(followed.handed_on));
             return;
         }
         self.note_state(&mut followed);
@@ -163,11 +133,11 @@ impl Tail {
 
     /// Opens a file that was not followed. `None` where it turns out to be followed after all.
     pub(super) fn open(&mut self, path: &Path) -> io::Result<Option<FileId>> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        let Some((file, metadata)) = log_file::open(path)? else {
+            return Ok(None);
+        };
         let inode = Inode::of(&metadata);
-        // The name may lead to another file than a moment ago.
-        if !metadata.is_file() || self.links.sink_inode == Some(inode) {
+        if self.own_files.has(path, inode) {
             return Ok(None);
         }
         if let Some(&id) = self.by_inode.get(&inode) {
@@ -182,6 +152,7 @@ impl Tail {
         match entry {
             Some(entry) if entry.offset <= metadata.len() => {
                 (followed.offset, followed.line) = (entry.offset, entry.line);
+                (followed.handed_on, followed.trail) = (entry.offset, entry.trail);
                 followed.fingerprint = entry.fingerprint;
             }
             Some(entry) => {
@@ -195,11 +166,13 @@ impl Tail {
             }
             None if is_skipped => {
                 followed.offset = metadata.len();
+                followed.handed_on = metadata.len();
                 followed.line = line_state_at(&file, followed.offset)?;
                 followed.fingerprint = Fingerprint::take(&file, followed.offset)?;
             }
             None => {}
         }
+        followed.size_seen = metadata.len();
         let id = followed.id;
         self.watch(&mut followed);
         self.tell(Message::Opened(id, followed.entry()));
@@ -207,11 +180,6 @@ impl Tail {
             self.tell(Message::Carried(self.resume.entries().to_vec()));
         }
         self.by_inode.insert(inode, id);
-        if self.awake.len() > DESCRIPTORS_KEPT_MAX {
-            // Opened again when it is read, so that thousands of files do not need a descriptor
-            // each at the same time.
-            followed.source = None;
-        }
         self.note_state(&mut followed);
         self.files.insert(id, followed);
         self.queue(id);

@@ -30,6 +30,8 @@ pub(crate) struct Stdin {
     offset: u64,
     line: LineState,
     has_ended: bool,
+    has_failed: bool,
+    skipped_bytes: u64,
     last_read_bytes: usize,
     line_bytes_max: usize,
     give: flume::Sender<Vec<u8>>,
@@ -48,6 +50,8 @@ impl Stdin {
             offset: 0,
             line: LineState::Start,
             has_ended: false,
+            has_failed: false,
+            skipped_bytes: 0,
             last_read_bytes: 0,
             line_bytes_max,
             give,
@@ -58,6 +62,21 @@ impl Stdin {
     /// Whether everything was read and handed out.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended && self.rest.is_empty()
+    }
+
+    /// Takes what was read by now for all of it.
+    pub(crate) fn end(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// Whether it ended with an error.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Bytes of cut lines that were skipped since the last call.
+    pub(crate) fn take_skipped_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped_bytes)
     }
 
     /// Whether the last read brought so much that the writer is likely to wait for the next one.
@@ -98,6 +117,7 @@ impl Stdin {
                 Cut::Skip { bytes, then } => {
                     self.rest.drain(..bytes);
                     self.offset += bytes as u64;
+                    self.skipped_bytes += bytes as u64;
                     self.line = then;
                     self.is_cut_again = !self.rest.is_empty();
                     return Ok(None);
@@ -142,7 +162,7 @@ impl Stdin {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => {
-                self.has_ended = true;
+                (self.has_ended, self.has_failed) = (true, true);
                 return Err(error);
             }
         }

@@ -1,6 +1,6 @@
 //! inotify on folders and files: hints that something may have happened, never the truth.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -9,10 +9,15 @@ use std::path::{Path, PathBuf};
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
 use super::FileId;
+use super::identity::Inode;
 use crate::report;
 
 /// Events taken from the kernel per read.
 const EVENT_BUFFER_BYTES: usize = 64 << 10;
+
+/// Renames of which only the first half is known: several processes may rename at the same time, and
+/// of one that leads out of the watched folders the second half never comes.
+const RENAMES_BEGUN_MAX: usize = 32;
 
 /// File systems whose changes by other hosts cause no event here (statfs(2) and linux/magic.h).
 const REMOTE_FILE_SYSTEMS: [u64; 10] = [
@@ -33,6 +38,8 @@ const REMOTE_FILE_SYSTEMS: [u64; 10] = [
 pub(crate) struct Hints {
     /// Files to look at.
     pub(crate) files: Vec<FileId>,
+    /// Those of them that were written to.
+    pub(crate) written: Vec<FileId>,
     /// Names came, went or changed: scan the folders.
     pub(crate) rescan: bool,
     /// Names that changed within watched folders, in order: from, to.
@@ -46,11 +53,11 @@ pub(crate) struct Hints {
 pub(crate) struct Watcher {
     inotify: Option<Inotify>,
     targets: HashMap<WatchDescriptor, Target>,
-    folders: HashMap<PathBuf, WatchDescriptor>,
+    folders: HashMap<PathBuf, (Inode, WatchDescriptor)>,
     buffer: Vec<u8>,
     has_complained: bool,
-    /// The first half of a rename whose second half has not come yet: its cookie and the old path.
-    renamed_from: Option<(u32, PathBuf)>,
+    /// First halves of renames whose second halves have not come yet: the cookie and the old path.
+    renamed_from: VecDeque<(u32, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -75,7 +82,7 @@ impl Watcher {
             folders: HashMap::new(),
             buffer: vec![0; EVENT_BUFFER_BYTES],
             has_complained: false,
-            renamed_from: None,
+            renamed_from: VecDeque::new(),
         }
     }
 
@@ -112,15 +119,17 @@ impl Watcher {
         }
     }
 
-    /// Whether the folder is watched.
-    pub(crate) fn has_folder(&self, folder: &Path) -> bool {
-        self.folders.contains_key(folder)
-    }
-
-    /// Watches a folder for names that come and go.
-    pub(crate) fn watch_folder(&mut self, folder: &Path) {
-        if self.has_folder(folder) {
-            return;
+    /// Watches a folder for names that come and go: the one that is at this path now, which may be
+    /// another than before. Returns whether a watch was set now.
+    pub(crate) fn watch_folder(&mut self, folder: &Path) -> bool {
+        let Ok(metadata) = std::fs::metadata(folder) else {
+            return false;
+        };
+        let inode = Inode::of(&metadata);
+        match self.folders.get(folder) {
+            Some((watched, _)) if *watched == inode => return false,
+            Some(_) => self.unwatch_folder(folder),
+            None => {}
         }
         let mask = WatchMask::CREATE
             | WatchMask::MOVED_TO
@@ -130,11 +139,27 @@ impl Watcher {
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
         let Some(watch) = self.add(folder, mask, folder) else {
-            return;
+            return false;
         };
         self.targets
             .insert(watch.clone(), Target::Folder(folder.to_owned()));
-        self.folders.insert(folder.to_owned(), watch);
+        self.folders.insert(folder.to_owned(), (inode, watch));
+        true
+    }
+
+    /// Takes a folder's watch off, unless the folder has another path that is watched: the kernel
+    /// has one watch for both.
+    fn unwatch_folder(&mut self, folder: &Path) {
+        let Some((_, watch)) = self.folders.remove(folder) else {
+            return;
+        };
+        if self.folders.values().all(|(_, other)| *other != watch) {
+            self.targets.remove(&watch);
+            if let Some(inotify) = &self.inotify {
+                // The kernel removes the watch of a deleted folder by itself.
+                let _ = inotify.watches().remove(watch);
+            }
+        }
     }
 
     fn add(&mut self, path: &Path, mask: WatchMask, shown: &Path) -> Option<WatchDescriptor> {
@@ -188,33 +213,40 @@ impl Watcher {
                     hints.overflow = true;
                     continue;
                 }
-                let is_gone = event.mask.contains(EventMask::IGNORED);
+                let mut is_gone = event.mask.contains(EventMask::IGNORED);
                 let is_modified = event.mask.contains(EventMask::MODIFY);
                 match self.targets.get(&event.wd) {
                     Some(Target::File(id)) => {
                         hints.files.push(*id);
+                        hints.written.extend(is_modified.then_some(*id));
                         hints.rescan |= !is_modified;
                     }
                     Some(Target::Folder(folder)) => {
                         hints.rescan = true;
                         let path = event.name.map(|name| folder.join(name));
                         if event.mask.contains(EventMask::MOVED_FROM) {
-                            self.renamed_from = path.map(|path| (event.cookie, path));
+                            if self.renamed_from.len() >= RENAMES_BEGUN_MAX {
+                                self.renamed_from.pop_front();
+                            }
+                            let begun = path.map(|path| (event.cookie, path));
+                            self.renamed_from.extend(begun);
                         } else if event.mask.contains(EventMask::MOVED_TO)
                             && let Some(to) = path
-                            && let Some((cookie, from)) = self.renamed_from.take()
-                            && cookie == event.cookie
+                            && let Some(from) = take(&mut self.renamed_from, event.cookie)
                         {
                             hints.renames.push((from, to));
                         }
-                        if is_gone {
-                            self.folders.remove(folder);
+                        if event.mask.contains(EventMask::MOVE_SELF) {
+                            // What will be at its path is another folder.
+                            let _ = inotify.watches().remove(event.wd.clone());
+                            is_gone = true;
                         }
                     }
                     None => {}
                 }
                 if is_gone {
                     self.targets.remove(&event.wd);
+                    self.folders.retain(|_, (_, watch)| *watch != event.wd);
                 }
             }
             if is_empty {
@@ -223,6 +255,12 @@ impl Watcher {
         }
         hints
     }
+}
+
+/// Takes the first half of the rename with that cookie.
+fn take(begun: &mut VecDeque<(u32, PathBuf)>, cookie: u32) -> Option<PathBuf> {
+    let index = begun.iter().position(|begun| begun.0 == cookie)?;
+    begun.remove(index).map(|(_, path)| path)
 }
 
 fn is_remote(file: &File) -> bool {

@@ -14,7 +14,7 @@ const ALL: Limits = Limits {
     output_bytes: usize::MAX,
 };
 
-fn plan(parser: Parser, on_parse_error: OnParseError, line_bytes_max: usize) -> Plan {
+pub(crate) fn plan(parser: Parser, on_parse_error: OnParseError, line_bytes_max: usize) -> Plan {
     let record = RecordPlan::new(&parser);
     Plan {
         needles: parser.needles(),

@@ -4,7 +4,7 @@
 use super::{Input, Limits, Transform};
 use crate::batch::{BATCH_BYTES_MAX, Batch, BatchPool, Progress};
 use crate::stats::Stats;
-use crate::tail::{Chunk, LineState, Work};
+use crate::tail::{Chunk, LineState, Trail, Work};
 
 /// Transforms `work` and gives its batches to `emit` in order, the last one flagged (it may be
 /// empty: its progress still counts). Chunks of truncated files are thrown away and counted as
@@ -62,7 +62,12 @@ fn fill(
     };
     let payload_bytes_before = batch.payload.len();
     let (next, counts) = transform.run(&chunk.plan, input, position, limits, &mut batch.payload);
+    if next == position && next < bytes.len() {
+        // The batch was full before: it says nothing of this chunk.
+        return Some(next);
+    }
     let end = chunk.offset + next as u64;
+    let trail = Trail::after(bytes.get(..next).unwrap_or_default());
     if !chunk.is_intact(end) {
         batch.payload.truncate(payload_bytes_before);
         chunk.source.tear();
@@ -81,6 +86,45 @@ fn fill(
         file: chunk.source.id,
         offset: end,
         line,
+        trail,
     });
     (!is_done).then_some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::config::OnParseError;
+    use crate::enrich::Extent;
+    use crate::parse::Parser;
+
+    /// The batch that was full told that a new line begins where the rest of a partial one came:
+    /// after a kill that rest was shipped without its flag.
+    #[test]
+    fn a_full_batch_says_nothing_of_the_chunk_after_it() {
+        let plan = crate::transform::tests::plan(Parser::raw(), OnParseError::Keep, 100);
+        let plan = std::sync::Arc::new(plan);
+        let chunk = |text: &[u8], offset, line_after| {
+            Chunk::for_test(text, offset, Extent::Partial, line_after, plan.clone())
+        };
+        let work = Work {
+            sequence: 0,
+            chunks: vec![
+                chunk(b"begun", 0, LineState::Continued),
+                chunk(b" and ended\n", 5, LineState::Start),
+            ],
+            seen_at: Instant::now(),
+        };
+        let mut progress = Vec::new();
+        let emit = |batch: Batch| {
+            progress.extend(batch.progress.iter().map(|at| (at.offset, at.line)));
+            Ok::<(), ()>(())
+        };
+        let (pool, stats) = (BatchPool::new(4), Stats::new());
+        transform_work(&mut Transform::new(), work, 1, &pool, &stats, emit).unwrap();
+        assert_eq!(progress.first(), Some(&(5, LineState::Continued)));
+        assert_eq!(progress.last(), Some(&(16, LineState::Start)));
+    }
 }

@@ -7,8 +7,9 @@ pub(crate) mod reference;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -130,6 +131,27 @@ impl Ves {
         }
     }
 
+    /// The same with standard output as a pipe.
+    pub(crate) fn start_piped(mut command: Command, stderr: &Path) -> (Ves, ChildStdout) {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(append(stderr));
+        let mut child = command.spawn().unwrap();
+        let out = child.stdout.take().unwrap();
+        (Ves { child }, out)
+    }
+
+    /// Whether it holds the file open.
+    pub(crate) fn has_open(&self, file: &File) -> bool {
+        let wanted = file.metadata().unwrap();
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        let mut files = descriptors
+            .flatten()
+            .filter_map(|fd| std::fs::metadata(fd.path()).ok());
+        files.any(|file| (file.dev(), file.ino()) == (wanted.dev(), wanted.ino()))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -194,7 +216,8 @@ pub(crate) fn number(record: &Value) -> u64 {
 
 /// Appends lines with consecutive numbers, one write each, to a file that can be rotated.
 pub(crate) struct Writer {
-    file: File,
+    /// The file that lines go to.
+    pub(crate) file: File,
     path: PathBuf,
     /// Lines written so far: the last number.
     pub(crate) written: u64,
@@ -223,6 +246,17 @@ impl Writer {
 
     pub(crate) fn reopen(&mut self) {
         self.file = append(&self.path);
+    }
+
+    /// Rotates as logrotate does by default: `.1` to `.2` and so on, the file to `.1`, then a new file.
+    pub(crate) fn shift(&mut self) {
+        let name = |number: u32| PathBuf::from(format!("{}.{number}", self.path.display()));
+        let count = (1..).take_while(|number| name(*number).exists()).count() as u32;
+        for number in (1..=count).rev() {
+            std::fs::rename(name(number), name(number + 1)).unwrap();
+        }
+        self.rename(&name(1));
+        self.reopen();
     }
 
     /// Copies the file, then cuts it to nothing.
