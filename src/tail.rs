@@ -4,6 +4,7 @@
 //! inotify is a hint. Every wake looks at sizes, a slow timer looks at everything in turn, and lost
 //! events make it look at everything at once.
 
+mod born;
 mod chunk;
 mod discover;
 mod dispatch;
@@ -40,6 +41,7 @@ use crate::config::{self, AddedField, Config};
 use crate::enrich::{self, Suffix};
 use crate::error::Result;
 use crate::report;
+use crate::ship::Ended;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 use chunk::Source;
@@ -163,6 +165,8 @@ pub(crate) struct Tail {
     last_checked: FileId,
     has_scanned: bool,
     is_rescan_due: bool,
+    /// A file was truncated or is gone: what was shipped of it should be in the checkpoint soon.
+    is_sync_due: bool,
     is_folder_missing: bool,
     scanned_at: Instant,
     scan_cost: Duration,
@@ -205,6 +209,7 @@ impl Tail {
             last_checked: FileId(0),
             has_scanned: false,
             is_rescan_due: false,
+            is_sync_due: false,
             is_folder_missing: false,
             scanned_at: now,
             scan_cost: Duration::ZERO,
@@ -222,13 +227,16 @@ impl Tail {
 
     /// Runs the stage until the end of the input, the end of the pipeline behind it, or shutdown.
     pub(crate) fn run(mut self) {
-        self.start();
+        if self.start().is_err() {
+            return;
+        }
         let mut woken_at;
         loop {
             woken_at = Instant::now();
             if self.read_ready().is_err() || self.is_finished() {
                 return;
             }
+            self.sync_if_due();
             self.rest(woken_at);
             let is_stdin_ready = self.wait();
             if self.links.shutdown.begun() {
@@ -243,22 +251,25 @@ impl Tail {
 
     /// Finds the files that are there, resumes those of an earlier run, and has all of it in the
     /// checkpoint before the first byte is read.
-    fn start(&mut self) {
+    fn start(&mut self) -> std::result::Result<(), Ended> {
         let loaded = self.links.loaded.take();
         // Files that came while VES was not running are new ones: only a first start may skip.
         if let Some(loaded) = &loaded {
             self.from = config::From::Start;
-            self.resume = Resume::new(loaded.snapshot.files.clone());
+            self.resume = Resume::new(&loaded.snapshot);
         }
         self.scan();
-        let carried = self.seek_missing();
+        self.seek_missing();
         if let Some(loaded) = &loaded {
             self.seek_born_meanwhile(loaded);
         }
-        if !carried.is_empty() {
-            self.tell(Message::Carried(carried.clone()));
+        if self.links.shutdown.begun() {
+            // Not all was found yet: the state on disk holds.
+            return Ok(());
         }
-        self.resume.keep(carried);
+        let is_cut = self.resume.is_complete();
+        self.links.dispatch.hand_over.settle(is_cut)?;
+        self.tell_carried();
         self.has_scanned = true;
         if let Some(checkpoint) = &self.links.checkpoint {
             let (reply, written) = flume::bounded(1);
@@ -274,6 +285,16 @@ impl Tail {
                 "; waiting for one"
             };
             report::notice(&format!("no file matches the watch patterns yet{text}"));
+        }
+        Ok(())
+    }
+
+    /// Has what was acknowledged brought to the disk soon, once all that was read is.
+    fn sync_if_due(&mut self) {
+        if self.is_sync_due && self.links.dispatch.is_idle() {
+            self.is_sync_due = false;
+            self.links.dispatch.hand_over.tell_progress();
+            self.tell(Message::Hurry);
         }
     }
 

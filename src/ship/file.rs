@@ -1,9 +1,10 @@
 //! `file:`: records appended to a file that belongs to this sink. Its length goes into the
 //! checkpoint, and a restart cuts it back to that, so that what was written after the last
-//! checkpoint is not there twice.
+//! checkpoint is not there twice. Where some of it cannot be read again it stays: better twice than
+//! never.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Sink, SinkError};
@@ -20,10 +21,13 @@ pub(crate) struct FileSink {
     state: SinkState,
     /// Whether an attempt failed midway, so that there may be bytes after `state.length`.
     is_ragged: bool,
+    /// The length in the checkpoint, where the file is longer and it is not settled what becomes of
+    /// that.
+    acknowledged: Option<u64>,
 }
 
 impl FileSink {
-    /// Opens the file, which is made when it is missing, and cuts it back to `resume`.
+    /// Opens the file, which is made when it is missing, and is to be cut back to `resume`.
     ///
     /// # Errors
     /// When it cannot be opened for writing, or is not a regular file.
@@ -43,20 +47,15 @@ impl FileSink {
             )));
         }
         let inode = Inode::of(&metadata);
-        let mut length = metadata.len();
-        if let Some(resume) = resume.filter(|resume| resume.inode == inode) {
-            if resume.length < length {
-                file.set_len(resume.length)
-                    .map_err(Error::file("cut back the sink file", path))?;
-                length = resume.length;
-            } else if resume.length > length {
-                report::warning(&format!(
-                    "{}: {} bytes shorter than when its records were acknowledged: somebody else \
-                     cut it",
-                    path.display(),
-                    resume.length - length
-                ));
-            }
+        let length = metadata.len();
+        let resume = resume.filter(|resume| resume.inode == inode);
+        let acknowledged = resume.map(|resume| resume.length);
+        if let Some(missing @ 1..) = acknowledged.and_then(|before| before.checked_sub(length)) {
+            report::warning(&format!(
+                "{}: {missing} bytes shorter than when its records were acknowledged: somebody \
+                 else cut it",
+                path.display(),
+            ));
         }
         let state = SinkState { inode, length };
         Ok(FileSink {
@@ -64,7 +63,28 @@ impl FileSink {
             path: path.to_owned(),
             state,
             is_ragged: false,
+            acknowledged: acknowledged.filter(|acknowledged| *acknowledged < length),
         })
+    }
+
+    fn cut_back(&mut self, acknowledged: u64, is_cut: bool) -> std::io::Result<()> {
+        let length = if is_cut {
+            acknowledged
+        } else {
+            // The last record may not be whole.
+            end_of_lines(&self.path, acknowledged)?
+        };
+        self.file.set_len(length)?;
+        self.state.length = length;
+        if length > acknowledged {
+            report::warning(&format!(
+                "{}: the last {} bytes were written after the last checkpoint and are kept, since \
+                 a file of that time cannot be read again: some of these records will come twice",
+                self.path.display(),
+                length - acknowledged
+            ));
+        }
+        Ok(())
     }
 
     fn append(&mut self, payload: &[u8]) -> std::io::Result<()> {
@@ -76,6 +96,19 @@ impl FileSink {
         self.is_ragged = result.is_err();
         result
     }
+}
+
+/// The end of the last line of the file, `start` where no line ends after that.
+fn end_of_lines(path: &Path, start: u64) -> std::io::Result<u64> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut reader = BufReader::new(file);
+    let (mut end, mut line) = (start, Vec::new());
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        end += line.len() as u64;
+        line.clear();
+    }
+    Ok(end)
 }
 
 impl Sink for FileSink {
@@ -98,6 +131,14 @@ impl Sink for FileSink {
                 })
             }
         }
+    }
+
+    fn settle(&mut self, is_cut: bool) -> std::result::Result<(), String> {
+        let Some(acknowledged) = self.acknowledged.take() else {
+            return Ok(());
+        };
+        self.cut_back(acknowledged, is_cut)
+            .map_err(|error| format!("cut back {}: {error}", self.path.display()))
     }
 
     fn name(&self) -> String {
@@ -126,15 +167,33 @@ mod tests {
         let acknowledged = sink.state();
         sink.deliver(b"{\"n\":2}\n", 1).unwrap();
         let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        sink.settle(true).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n");
         sink.deliver(b"{\"n\":3}\n", 1).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n{\"n\":3}\n");
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         std::fs::write(&path, "another file, longer than that").unwrap();
-        FileSink::open(&path, acknowledged).unwrap();
+        let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        sink.settle(true).unwrap();
         assert_eq!(
             std::fs::read(&path).unwrap(),
             b"another file, longer than that"
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_again_is_kept_up_to_its_last_whole_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.ndjson");
+        let mut sink = FileSink::open(&path, None).unwrap();
+        sink.deliver(b"{\"n\":1}\n", 1).unwrap();
+        let acknowledged = sink.state();
+        sink.deliver(b"{\"n\":2}\n{\"n\":", 2).unwrap();
+        let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        sink.settle(false).unwrap();
+        sink.deliver(b"{\"n\":3}\n", 1).unwrap();
+        let kept = b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n";
+        assert_eq!(std::fs::read(&path).unwrap(), kept);
+        assert_eq!(sink.state().unwrap().length, kept.len() as u64);
     }
 }

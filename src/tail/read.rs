@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::chunk::{Chunk, Source};
 use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
-use super::resume::{self, Sought};
+use super::resume::{Folders, Sought};
 use super::stdin::sample_parser;
 use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, HINT_INTERVAL, Tail, WINDOWS_KEPT_MAX};
 use crate::checkpoint::Message;
@@ -154,7 +154,8 @@ impl Tail {
         self.links
             .stats
             .add_unread(&followed.path, followed.unread_bytes());
-        self.tell(Message::Ended(followed.id, None));
+        self.tell(Message::Truncated(followed.id));
+        self.is_sync_due = true;
         let file = file.try_clone()?;
         if let Some(watch) = &followed.watch {
             self.watcher.unwatch_file(watch);
@@ -177,7 +178,7 @@ impl Tail {
         };
         let file = match is_same(&followed.path) {
             Ok(Some(file)) => file,
-            _ => match resume::seek(&followed.entry()) {
+            _ => match Folders::default().seek(&followed.entry()) {
                 Sought::Renamed(path) => match is_same(&path)? {
                     Some(file) => file,
                     None => return Err(io::ErrorKind::NotFound.into()),
