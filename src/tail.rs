@@ -161,6 +161,8 @@ pub(crate) struct Tail {
     complained: HashSet<PathBuf>,
     is_sink_noted: bool,
     unseen: Unseen,
+    /// Files of the last run that turned out to be others.
+    rewritten: usize,
     next_id: u64,
     last_checked: FileId,
     has_scanned: bool,
@@ -205,6 +207,7 @@ impl Tail {
             complained: HashSet::new(),
             is_sink_noted: false,
             unseen: Unseen::default(),
+            rewritten: 0,
             next_id: 0,
             last_checked: FileId(0),
             has_scanned: false,

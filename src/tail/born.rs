@@ -76,6 +76,10 @@ impl Tail {
         });
         if let Some(entry) = copied.max_by_key(|entry| entry.offset) {
             self.resume.find(entry);
+            if file.metadata()?.len() == entry.offset {
+                // Nobody writes to a copy.
+                return Ok(());
+            }
             self.resume.put(Entry {
                 inode,
                 path: born.path.to_string_lossy().into_owned(),

@@ -20,8 +20,8 @@ use crate::report;
 /// How long the entry of a file that was gone at a start is kept.
 const GONE_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
-/// Files that were gone at a start of which each is reported.
-const GONE_REPORTED_MAX: usize = 10;
+/// Files of the last run that are gone, or rewritten, of which each is reported.
+const REPORTED_EACH_MAX: usize = 10;
 
 impl Tail {
     /// Brings what is followed in step with what the patterns find.
@@ -197,15 +197,7 @@ impl Tail {
                 (followed.handed_on, followed.trail) = (entry.offset, entry.trail);
                 followed.fingerprint = entry.fingerprint;
             }
-            Known::Rewritten(entry) => {
-                let path = path.display();
-                report::warning(&format!(
-                    "{path}: truncated or replaced since the last run, which had read {} bytes: \
-                     reading it from the beginning; what was written after those bytes is only \
-                     read if a copy is found beside it",
-                    entry.offset
-                ));
-            }
+            Known::Rewritten(entry) => self.report_rewritten(path, &entry),
             Known::New if is_skipped => {
                 followed.offset = metadata.len();
                 followed.handed_on = metadata.len();
@@ -227,6 +219,21 @@ impl Tail {
         self.files.insert(id, followed);
         self.queue(id);
         Ok(Some(id))
+    }
+
+    fn report_rewritten(&mut self, path: &Path, entry: &Entry) {
+        self.rewritten += 1;
+        let path = path.display();
+        match self.rewritten.checked_sub(REPORTED_EACH_MAX) {
+            None | Some(0) => report::warning(&format!(
+                "{path}: truncated or replaced since the last run, which had read {} bytes: reading \
+                 it from the beginning; what was written after those bytes is only read if a copy \
+                 is found beside it",
+                entry.offset
+            )),
+            Some(1) => report::warning(&format!("{path}: the same, and so may more files")),
+            Some(_) => {}
+        }
     }
 
     pub(super) fn watch(&mut self, followed: &mut Followed) {
@@ -292,13 +299,13 @@ impl Tail {
 }
 
 fn report_gone(entries: &[Entry]) {
-    for entry in entries.iter().take(GONE_REPORTED_MAX) {
+    for entry in entries.iter().take(REPORTED_EACH_MAX) {
         report::notice(&format!(
             "{}: the file that was here during the last run is gone; {} bytes of it were collected",
             entry.path, entry.offset
         ));
     }
-    if let Some(more @ 1..) = entries.len().checked_sub(GONE_REPORTED_MAX) {
+    if let Some(more @ 1..) = entries.len().checked_sub(REPORTED_EACH_MAX) {
         report::notice(&format!("{more} more files of the last run are gone"));
     }
 }
