@@ -16,6 +16,7 @@ pub(crate) use store::{Loaded, Store};
 
 use crate::batch::Progress;
 use crate::error::Result;
+use crate::parse::Detected;
 use crate::report;
 use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
 
@@ -51,6 +52,9 @@ pub(crate) struct Entry {
     /// The bytes before `offset`.
     #[serde(default)]
     pub(crate) trail: Trail,
+    /// Its format, where that was decided by its first lines.
+    #[serde(default)]
+    pub(crate) format: Option<Detected>,
     /// Where it was last seen: tells the folder to search when it was renamed meanwhile.
     pub(crate) path: String,
 }
@@ -119,6 +123,8 @@ pub(crate) enum Message {
     Opened(FileId, Entry),
     /// A file has grown enough for a longer fingerprint.
     Identified(FileId, Fingerprint),
+    /// The format of a file was decided.
+    Detected(FileId, Option<Detected>),
     /// A file has another path.
     Moved(FileId, String),
     /// A file is no longer followed. Its entry goes when everything before the offset is done, at
@@ -178,6 +184,9 @@ impl Ledger {
             }
             Message::Identified(file, fingerprint) => {
                 self.change(file, |followed| followed.entry.fingerprint = fingerprint);
+            }
+            Message::Detected(file, format) => {
+                self.change(file, |followed| followed.entry.format = format);
             }
             Message::Moved(file, path) => self.change(file, |followed| followed.entry.path = path),
             Message::Ended(file, None) => drop(self.files.remove(&file)),
@@ -350,6 +359,7 @@ mod tests {
             offset: 0,
             line: LineState::Start,
             trail: Trail::default(),
+            format: None,
             path: format!("/l/{ino}.log"),
         }
     }

@@ -372,3 +372,21 @@ fn a_file_that_was_moved_to_another_folder_is_found_there() {
     assert!(bench.collect("a.log", &["--once"]).wait().success());
     assert_each_once(&bench.numbers(), 15);
 }
+
+/// A line that is not of the format was among the first ones at the second start: all went raw.
+#[test]
+fn the_format_of_a_file_is_the_same_after_a_restart() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the first line", || bench.numbers() == [1]);
+    writer.file.write_all(b"not of the format\n").unwrap();
+    wait_until("the odd line", || bench.records().len() == 2);
+    assert!(ves.terminate().success());
+    writer.write(1);
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    let records = bench.records();
+    assert_eq!(records[1]["message"], "not of the format");
+    assert_eq!(util::number(&records[2]), 2);
+}

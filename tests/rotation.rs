@@ -262,3 +262,22 @@ fn the_sink_itself_is_not_collected() {
     let out = fs::read(bench.path("logs/out.log")).unwrap();
     assert_eq!(util::records(&out).len(), 1);
 }
+
+/// The first half was shipped as a partial line, and what it was decided by: raw, for good.
+#[test]
+fn a_first_line_in_two_halves_does_not_decide_the_format() {
+    let bench = Bench::new();
+    let mut file = util::append(&bench.path("logs/a.log"));
+    let first = line(1);
+    let (half, rest) = first.split_at(40);
+    file.write_all(half.as_bytes()).unwrap();
+    let ves = bench.collect("a.log", &["--partial-line-timeout", "100ms"]);
+    wait_for(&bench, 1);
+    file.write_all((rest.to_owned() + &line(2)).as_bytes())
+        .unwrap();
+    wait_for(&bench, 3);
+    assert!(ves.terminate().success());
+    let records = bench.records();
+    assert!(records[0]["partial"] == true && records[1]["partial"] == true);
+    assert_eq!(util::number(&records[2]), 2);
+}

@@ -10,11 +10,10 @@ use super::chunk::{Chunk, Source};
 use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
 use super::resume::{Folders, Sought};
-use super::stdin::sample_parser;
+use super::stdin::sample_format;
 use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, HINT_INTERVAL, Tail, WINDOWS_KEPT_MAX};
 use crate::checkpoint::Message;
 use crate::enrich::Suffix;
-use crate::parse::Parser;
 use crate::ship::Ended;
 
 impl Tail {
@@ -108,7 +107,8 @@ impl Tail {
         let is_final = self.is_once || followed.unfinished_since.is_some_and(waited);
         let plans = &self.plans;
         let path = &followed.path.clone();
-        let plan_for = |parser: Parser| plans.detected(&parser, path);
+        let plan_for = |format| plans.detected(format, path);
+        let format_before = followed.format;
         let next = followed.next(
             bytes_wanted,
             self.line_bytes_max,
@@ -117,6 +117,9 @@ impl Tail {
             plan_for,
             plans.fixed.as_ref(),
         )?;
+        if followed.format != format_before {
+            self.tell(Message::Detected(followed.id, followed.format));
+        }
         Ok(match next {
             Next::Chunk(chunk) => Some(chunk),
             Next::Done => None,
@@ -216,7 +219,7 @@ impl Tail {
             };
             let chunk = stdin.next_chunk(|sample| match &self.plans.fixed {
                 Some(plan) => plan.clone(),
-                None => self.plans.detected(&sample_parser(sample), Path::new("-")),
+                None => self.plans.detected(sample_format(sample).0, Path::new("-")),
             });
             let has_more = stdin.has_more();
             self.stdin = Some(stdin);

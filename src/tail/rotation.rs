@@ -196,6 +196,7 @@ impl Tail {
                 (followed.offset, followed.line) = (entry.offset, entry.line);
                 (followed.handed_on, followed.trail) = (entry.offset, entry.trail);
                 followed.fingerprint = entry.fingerprint;
+                followed.format = entry.format;
             }
             Known::Rewritten(entry) => self.report_rewritten(path, &entry),
             Known::New if is_skipped => {
