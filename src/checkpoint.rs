@@ -8,7 +8,7 @@
 mod store;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ pub(crate) use store::{Loaded, Store};
 
 use crate::batch::Progress;
 use crate::error::Result;
+use crate::parse::Detected;
 use crate::report;
 use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
 
@@ -25,6 +26,12 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// The same after a file was opened: one that is not in the checkpoint yet could be rotated away
 /// while VES is down, to a name by which it cannot be told.
 const WRITE_INTERVAL_OPENED: Duration = Duration::from_millis(100);
+
+/// How long the entry of a truncated file is kept: a copy that was made before is known by it.
+const TRUNCATED_REMEMBERED: Duration = Duration::from_secs(600);
+
+/// Entries of truncated files that are kept for each file.
+const TRUNCATED_PER_FILE_MAX: usize = 8;
 
 /// Messages in flight to the checkpoint thread. Each is about 100 bytes; the bound only matters
 /// while the disk is busy with a write and thousands of files are opened.
@@ -45,8 +52,36 @@ pub(crate) struct Entry {
     /// The bytes before `offset`.
     #[serde(default)]
     pub(crate) trail: Trail,
+    /// Its format, where that was decided by its first lines.
+    #[serde(default)]
+    pub(crate) format: Option<Detected>,
     /// Where it was last seen: tells the folder to search when it was renamed meanwhile.
     pub(crate) path: String,
+}
+
+/// A file that is not followed any more, but may be met again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Past {
+    /// How it stood.
+    #[serde(flatten)]
+    pub(crate) entry: Entry,
+    /// Until when this is kept, in seconds since 1970.
+    pub(crate) until: u64,
+}
+
+impl Past {
+    /// An entry that is kept for that long from now on.
+    pub(crate) fn new(entry: Entry, kept_for: Duration) -> Past {
+        Past {
+            entry,
+            until: unix_seconds() + kept_for.as_secs(),
+        }
+    }
+}
+
+fn unix_seconds() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }
 
 /// The length of a sink that a restart can cut back.
@@ -68,6 +103,12 @@ pub(crate) struct Snapshot {
     pub(crate) sink: Option<SinkState>,
     /// All files that are followed, or could not be looked for yet.
     pub(crate) files: Vec<Entry>,
+    /// Files that were truncated a short while ago, as they were before, or gone at the last start.
+    #[serde(default)]
+    pub(crate) past: Vec<Past>,
+    /// When this was written: what is older was known by then. Written at every orderly end.
+    #[serde(default)]
+    pub(crate) alive_at: Option<SystemTime>,
 }
 
 impl Snapshot {
@@ -82,14 +123,21 @@ pub(crate) enum Message {
     Opened(FileId, Entry),
     /// A file has grown enough for a longer fingerprint.
     Identified(FileId, Fingerprint),
+    /// The format of a file was decided.
+    Detected(FileId, Option<Detected>),
     /// A file has another path.
     Moved(FileId, String),
     /// A file is no longer followed. Its entry goes when everything before the offset is done, at
     /// once where there is none.
     Ended(FileId, Option<u64>),
-    /// Entries of an earlier run whose files could not be looked for, to be kept as they are. They
-    /// replace the ones of the last such message.
-    Carried(Vec<Entry>),
+    /// A file was truncated: what follows is another one. What was acknowledged of it is kept for a
+    /// while.
+    Truncated(FileId),
+    /// Entries of an earlier run whose files could not be looked for, or are gone, to be kept as they
+    /// are. They replace the ones of the last such message.
+    Carried(Vec<Entry>, Vec<Past>),
+    /// Write soon.
+    Hurry,
     /// The sink has taken everything up to these positions.
     Acknowledged {
         /// The newest position per file.
@@ -106,6 +154,8 @@ pub(crate) enum Message {
 struct Followed {
     entry: Entry,
     ends_at: Option<u64>,
+    /// Until when it is kept since it was truncated.
+    until: Option<u64>,
 }
 
 /// The state that messages build up.
@@ -113,6 +163,7 @@ struct Followed {
 struct Ledger {
     files: HashMap<FileId, Followed>,
     carried: Vec<Entry>,
+    past: Vec<Past>,
     sink: Option<SinkState>,
     is_dirty: bool,
 }
@@ -127,25 +178,47 @@ impl Ledger {
                     Followed {
                         entry,
                         ends_at: None,
+                        until: None,
                     },
                 );
             }
             Message::Identified(file, fingerprint) => {
                 self.change(file, |followed| followed.entry.fingerprint = fingerprint);
             }
+            Message::Detected(file, format) => {
+                self.change(file, |followed| followed.entry.format = format);
+            }
             Message::Moved(file, path) => self.change(file, |followed| followed.entry.path = path),
             Message::Ended(file, None) => drop(self.files.remove(&file)),
             Message::Ended(file, ends_at) => {
                 self.change(file, |followed| followed.ends_at = ends_at);
             }
-            Message::Carried(entries) => self.carried = entries,
+            Message::Truncated(file) => self.keep_for_a_while(file),
+            Message::Carried(entries, past) => (self.carried, self.past) = (entries, past),
             Message::Acknowledged { progress, sink } => {
                 self.sink = sink.or(self.sink);
                 progress
                     .into_iter()
                     .for_each(|progress| self.advance(progress));
             }
-            Message::Sync(_) => {}
+            Message::Hurry | Message::Sync(_) => {}
+        }
+    }
+
+    /// Keeps a truncated file among the past ones, the newest few of each inode.
+    fn keep_for_a_while(&mut self, file: FileId) {
+        let until = unix_seconds() + TRUNCATED_REMEMBERED.as_secs();
+        self.change(file, |followed| followed.until = Some(until));
+        let Some(inode) = self.files.get(&file).map(|followed| followed.entry.inode) else {
+            return;
+        };
+        let is_kept =
+            |followed: &Followed| followed.until.is_some() && followed.entry.inode == inode;
+        let kept = self.files.iter().filter(|(_, followed)| is_kept(followed));
+        let mut kept: Vec<FileId> = kept.map(|(file, _)| *file).collect();
+        kept.sort_unstable();
+        for file in kept.iter().rev().skip(TRUNCATED_PER_FILE_MAX) {
+            self.files.remove(file);
         }
     }
 
@@ -172,18 +245,31 @@ impl Ledger {
         }
     }
 
+    fn forget_past(&mut self) {
+        let now = unix_seconds();
+        self.files
+            .retain(|_, followed| followed.until.is_none_or(|until| until > now));
+        self.past.retain(|past| past.until > now);
+    }
+
     fn snapshot(&self) -> Snapshot {
-        let mut files: Vec<Entry> = self
-            .files
-            .values()
-            .map(|followed| followed.entry.clone())
-            .collect();
+        let mut files: Vec<Entry> = Vec::new();
+        let mut past = self.past.clone();
+        for followed in self.files.values() {
+            let entry = followed.entry.clone();
+            match followed.until {
+                Some(until) => past.push(Past { entry, until }),
+                None => files.push(entry),
+            }
+        }
         files.extend_from_slice(&self.carried);
         files.sort_by(|left, right| (&left.path, left.inode).cmp(&(&right.path, right.inode)));
         Snapshot {
             version: Snapshot::VERSION,
             sink: self.sink,
             files,
+            past,
+            alive_at: Some(SystemTime::now()),
         }
     }
 }
@@ -212,7 +298,7 @@ pub(crate) fn run(
         let sync = match message {
             Ok(Message::Sync(reply)) => Some(reply),
             Ok(message) => {
-                if matches!(message, Message::Opened(..)) {
+                if matches!(message, Message::Opened(..) | Message::Hurry) {
                     write_at = write_at.min(written_at + WRITE_INTERVAL_OPENED);
                 }
                 ledger.apply(message);
@@ -224,6 +310,7 @@ pub(crate) fn run(
         may_write |= sync.is_some();
         if sync.is_some() || Instant::now() >= write_at {
             if may_write && ledger.is_dirty {
+                ledger.forget_past();
                 write(store, &mut ledger, &mut has_complained);
             }
             written_at = Instant::now();
@@ -234,7 +321,7 @@ pub(crate) fn run(
             let _ = reply.send(());
         }
     }
-    if may_write && ledger.is_dirty {
+    if may_write {
         store.write(&ledger.snapshot())
     } else {
         Ok(())
@@ -272,6 +359,7 @@ mod tests {
             offset: 0,
             line: LineState::Start,
             trail: Trail::default(),
+            format: None,
             path: format!("/l/{ino}.log"),
         }
     }
@@ -316,7 +404,8 @@ mod tests {
         assert!(store.load().unwrap().is_none());
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
-        send.send(Message::Carried(vec![entry(9)])).unwrap();
+        send.send(Message::Carried(vec![entry(9)], Vec::new()))
+            .unwrap();
         send.send(Message::Sync(flume::bounded(1).0)).unwrap();
         send.send(acknowledged(FileId(1), 5)).unwrap();
         drop(send);

@@ -160,7 +160,7 @@ struct CollectArgs {
     ///
     /// `nginx` is nginx's predefined format `combined`. A log_format string is nginx's own, with
     /// $variables. `raw` leaves lines whole, as {"message": line}. `auto` decides per file by its
-    /// first lines: nginx where they are that, else raw.
+    /// first eight lines: nginx where half of them or more are that, else raw.
     #[arg(long, value_name = "FORMAT", help_heading = "Parse and filter")]
     format: Option<String>,
 

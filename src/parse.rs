@@ -8,6 +8,7 @@ mod rows;
 pub use fields::{Field, FieldKind, Fields, Schema, Span};
 pub use log_format::LogFormat;
 pub(crate) use rows::Rows;
+use serde::{Deserialize, Serialize};
 
 use crate::simd::{BlockMap, Needles};
 
@@ -17,7 +18,8 @@ pub(crate) const MESSAGE: &str = "message";
 /// How lines are parsed, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Decided per file by its first lines: nginx combined where they are that, else raw.
+    /// Decided per file by its first lines: nginx combined where at least half of them are that, else
+    /// raw.
     Auto,
     /// Each line is the field `message`.
     Raw,
@@ -143,24 +145,44 @@ impl Parser {
     }
 }
 
-/// Decides between nginx combined and raw by the first lines of a file: combined where every
-/// complete, non-empty line of `sample` (up to 8 are looked at) is that. `None` where `sample` has
-/// no such line to decide by.
-pub(crate) fn detect(sample: &[u8]) -> Option<Parser> {
+/// A format that was decided for a file by its first lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Detected {
+    /// nginx combined.
+    Nginx,
+    /// Anything else.
+    Raw,
+}
+
+/// Complete lines by which a format is decided for good.
+const DECIDING_LINES: usize = 8;
+
+/// Decides between nginx combined and raw by the first lines of a file: combined where at least half
+/// of the complete, non-empty lines of `sample` (up to 8 are looked at) are that. Returns whether
+/// these are all lines that count; `None` where `sample` has none.
+pub(crate) fn detect(sample: &[u8]) -> Option<(Detected, bool)> {
     let combined = LogFormat::combined();
     let mut spans = vec![Span::NULL; combined.schema().fields().len()];
+    let mut is_combined = |line: &[u8]| {
+        let parsed = combined.parse(line, 0, line.len(), &mut spans);
+        parsed.is_ok()
+    };
     let complete_bytes = memchr::memrchr(b'\n', sample)?;
-    let mut seen = false;
     let lines = sample.get(..complete_bytes)?.split(|&byte| byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    for line in lines.filter(|line| !line.is_empty()).take(8) {
-        seen = true;
-        let parsed = combined.parse(line, 0, line.len(), &mut spans);
-        if parsed.is_err() {
-            return Some(Parser::raw());
-        }
+    let lines = lines.filter(|line| !line.is_empty()).take(DECIDING_LINES);
+    let (mut count, mut combined_count) = (0, 0);
+    for line in lines {
+        count += 1;
+        combined_count += usize::from(is_combined(line));
     }
-    seen.then_some(Parser::LogFormat(combined))
+    let detected = if combined_count * 2 >= count {
+        Detected::Nginx
+    } else {
+        Detected::Raw
+    };
+    (count > 0).then_some((detected, count == DECIDING_LINES))
 }
 
 #[cfg(test)]
@@ -168,13 +190,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn detection_wants_every_first_line_to_be_combined() {
+    fn detection_goes_by_the_majority_of_the_first_lines() {
         let good = br#"::1 - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "curl/8""#;
-        let two = [good.as_slice(), b"\n", good, b"\r\n"].concat();
-        assert!(matches!(detect(&two), Some(Parser::LogFormat(_))));
-        let mixed = [good.as_slice(), b"\nstarted\n"].concat();
-        assert!(matches!(detect(&mixed), Some(Parser::Raw(_))));
-        assert!(detect(good).is_none(), "an unfinished line decides nothing");
-        assert!(detect(b"\n\n").is_none(), "empty lines decide nothing");
+        let lines = |kinds: &str| -> Vec<u8> {
+            let line = |kind| {
+                if kind == 'g' {
+                    good.as_slice()
+                } else {
+                    b"started"
+                }
+            };
+            kinds
+                .chars()
+                .flat_map(|kind| [line(kind), b"\r\n"].concat())
+                .collect()
+        };
+        for (kinds, detected, is_decided) in [
+            ("g", Detected::Nginx, false),
+            ("b", Detected::Raw, false),
+            ("gb", Detected::Nginx, false),
+            ("bbg", Detected::Raw, false),
+            ("bggbgggg", Detected::Nginx, true),
+            ("bbbbbgggggggg", Detected::Raw, true),
+        ] {
+            assert_eq!(
+                detect(&lines(kinds)),
+                Some((detected, is_decided)),
+                "{kinds}"
+            );
+        }
+        assert_eq!(detect(good), None, "an unfinished line decides nothing");
+        assert_eq!(detect(b"\n\n"), None, "empty lines decide nothing");
     }
 }

@@ -17,7 +17,7 @@ use crate::config::{HttpOptions, ShipUrl};
 use crate::error;
 
 /// Opens the sink of a configuration. `resume` is its state in the checkpoint: a file sink of that
-/// identity is cut back to that length.
+/// identity can be cut back to that length ([`Sink::settle`]).
 ///
 /// # Errors
 /// When the sink cannot be opened at all.
@@ -62,6 +62,15 @@ pub(crate) trait Sink: Send {
 
     /// What the sink is called in messages, without secrets.
     fn name(&self) -> String;
+
+    /// Called once before the first delivery: cuts the sink back to the length in the checkpoint, or,
+    /// unless `is_cut`, keeps what came after it, since that may not come again.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    fn settle(&mut self, _is_cut: bool) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Where the sink is and how long, where a restart can cut it back to that length.
     fn state(&self) -> Option<SinkState> {

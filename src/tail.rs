@@ -4,6 +4,7 @@
 //! inotify is a hint. Every wake looks at sizes, a slow timer looks at everything in turn, and lost
 //! events make it look at everything at once.
 
+mod born;
 mod chunk;
 mod discover;
 mod dispatch;
@@ -164,10 +165,14 @@ pub(crate) struct Tail {
     complained: HashSet<PathBuf>,
     own_files: OwnFiles,
     unseen: Unseen,
+    /// Files of the last run that turned out to be others.
+    rewritten: usize,
     next_id: u64,
     last_checked: FileId,
     has_scanned: bool,
     is_rescan_due: bool,
+    /// A file was truncated or is gone: what was shipped of it should be in the checkpoint soon.
+    is_sync_due: bool,
     is_folder_missing: bool,
     scanned_at: Instant,
     scan_cost: Duration,
@@ -208,10 +213,12 @@ impl Tail {
             complained: HashSet::new(),
             own_files: OwnFiles::of(config),
             unseen: Unseen::default(),
+            rewritten: 0,
             next_id: 0,
             last_checked: FileId(0),
             has_scanned: false,
             is_rescan_due: false,
+            is_sync_due: false,
             is_folder_missing: false,
             scanned_at: now,
             scan_cost: Duration::ZERO,
@@ -233,8 +240,7 @@ impl Tail {
     /// # Errors
     /// [`Error::Unfinished`] with what is left, where all that is there was to be read.
     pub(crate) fn run(mut self) -> Result<()> {
-        self.start();
-        let result = self.follow();
+        let result = self.start().and_then(|()| self.follow());
         let left = self.left();
         // After an error nobody takes anything any more, and the ship stage says why.
         if result.is_ok() {
@@ -256,6 +262,7 @@ impl Tail {
             if self.is_finished() {
                 return Ok(());
             }
+            self.sync_if_due();
             self.rest(woken_at);
             let is_stdin_ready = self.wait();
             if self.links.shutdown.begun() {
@@ -296,22 +303,25 @@ impl Tail {
 
     /// Finds the files that are there, resumes those of an earlier run, and has all of it in the
     /// checkpoint before the first byte is read.
-    fn start(&mut self) {
+    fn start(&mut self) -> std::result::Result<(), Ended> {
         let loaded = self.links.loaded.take();
         // Files that came while VES was not running are new ones: only a first start may skip.
         if let Some(loaded) = &loaded {
             self.from = config::From::Start;
-            self.resume = Resume::new(loaded.snapshot.files.clone());
+            self.resume = Resume::new(&loaded.snapshot);
         }
         self.scan();
-        let carried = self.seek_missing();
+        self.seek_missing();
         if let Some(loaded) = &loaded {
             self.seek_born_meanwhile(loaded);
         }
-        if !carried.is_empty() {
-            self.tell(Message::Carried(carried.clone()));
+        if self.links.shutdown.begun() {
+            // Not all was found yet: the state on disk holds.
+            return Ok(());
         }
-        self.resume.keep(carried);
+        let is_cut = self.resume.is_complete();
+        self.links.dispatch.hand_over.settle(is_cut)?;
+        self.tell_carried();
         self.has_scanned = true;
         if let Some(checkpoint) = &self.links.checkpoint {
             let (reply, written) = flume::bounded(1);
@@ -328,6 +338,16 @@ impl Tail {
                 "; waiting for one"
             };
             report::notice(&format!("no file matches the watch patterns yet{text}"));
+        }
+        Ok(())
+    }
+
+    /// Has what was acknowledged brought to the disk soon, once all that was read is.
+    fn sync_if_due(&mut self) {
+        if self.is_sync_due && self.links.dispatch.is_idle() {
+            self.is_sync_due = false;
+            self.links.dispatch.hand_over.tell_progress();
+            self.tell(Message::Hurry);
         }
     }
 

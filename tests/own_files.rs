@@ -118,7 +118,7 @@ fn a_sink_file_that_is_rotated_away_is_made_anew() {
         let checkpoint = fs::read(bench.path("state/checkpoint.json")).unwrap();
         let checkpoint: serde_json::Value = serde_json::from_slice(&checkpoint).unwrap();
         let (sink, file) = (&checkpoint["sink"], fs::metadata(bench.out()).unwrap());
-        sink["inode"]["ino"] == file.ino() && sink["length"] == file.len()
+        sink["ino"] == file.ino() && sink["length"] == file.len()
     });
     ves.kill();
     writer.write(10);

@@ -4,6 +4,7 @@
 #[path = "util/kit.rs"]
 mod util;
 
+use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
@@ -221,4 +222,171 @@ fn a_deleted_file_that_ends_in_the_rest_of_a_long_line_leaves_the_checkpoint() {
         checkpoint().is_ok_and(|text| !text.contains("a.log"))
     });
     assert!(ves.terminate().success());
+}
+
+/// The sink was cut back although nothing could be read again: delivered records were erased.
+#[test]
+fn a_kill_erases_nothing_of_a_file_that_cannot_be_read_again() {
+    let delete = |bench: &Bench| std::fs::remove_file(bench.path("logs/a.log")).unwrap();
+    let truncate = |bench: &Bench| drop(std::fs::File::create(bench.path("logs/a.log")).unwrap());
+    let move_away = |bench: &Bench| {
+        std::fs::rename(bench.path("logs/a.log"), bench.path("a.log.1")).unwrap();
+    };
+    let ends: [&dyn Fn(&Bench); 3] = [&delete, &truncate, &move_away];
+    for (case, end) in ends.iter().enumerate() {
+        let bench = Bench::new();
+        let mut writer = Writer::new(bench.path("logs/a.log"));
+        writer.write(1);
+        let ves = bench.collect("a.log", &[]);
+        wait_until("the first line", || bench.numbers() == [1]);
+        wait_until("its checkpoint", || {
+            let checkpoint = std::fs::read_to_string(bench.path("state/checkpoint.json"));
+            checkpoint.is_ok_and(|text| !text.contains("\"offset\":0"))
+        });
+        writer.write(50);
+        wait_until("the lines", || bench.numbers().len() == 51);
+        end(&bench);
+        ves.kill();
+        writer.reopen();
+        writer.write(1);
+        assert!(bench.collect("a.log", &["--once"]).wait().success());
+        let mut numbers = bench.numbers();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers, (1..=52).collect::<Vec<u64>>(), "case {case}");
+    }
+}
+
+/// Its original goes on under a new number, so nothing told that the copy was read already.
+#[test]
+fn a_copy_made_before_a_truncation_is_not_read_again_after_a_restart() {
+    for is_killed in [false, true] {
+        let bench = Bench::new();
+        let mut writer = Writer::new(bench.path("logs/a.log"));
+        writer.write(100);
+        let ves = bench.collect("a.log", &[]);
+        wait_until("the lines", || bench.numbers().len() == 100);
+        writer.copy_and_truncate(&bench.path("logs/a.log.1"));
+        writer.write(1);
+        wait_until("the line after it", || bench.numbers().len() == 101);
+        if is_killed {
+            ves.kill();
+        } else {
+            assert!(ves.terminate().success());
+        }
+        assert!(bench.collect("a.log", &["--once"]).wait().success());
+        assert_each_once(&bench.numbers(), 101);
+    }
+}
+
+/// Whatever name went on from that of a log was taken for a rotated one.
+#[test]
+fn what_lies_beside_a_log_is_not_taken_for_a_rotated_one() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(100);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the lines", || bench.numbers().len() == 100);
+    assert!(ves.terminate().success());
+    let log = bench.path("logs/a.log");
+    for copy in ["logs/a.log.bak", "logs/a.log.1"] {
+        std::fs::copy(&log, bench.path(copy)).unwrap();
+    }
+    std::fs::write(bench.path("logs/a.log.pos"), "12345\n").unwrap();
+    writer.write(1);
+    // This one is new.
+    std::fs::write(bench.path("logs/a.log.2"), util::line(102)).unwrap();
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    assert_each_once(&bench.numbers(), 102);
+}
+
+/// A copy was matched with the first file that began like it, whatever its name.
+#[test]
+fn copies_of_two_logs_with_the_same_header_are_told_apart() {
+    let bench = Bench::new();
+    let header = format!("#Fields: {}\n", "h".repeat(400));
+    let lines = |letter: &str, numbers: std::ops::Range<u32>| -> String {
+        numbers
+            .map(|number| format!("{letter}{number:05}\n"))
+            .collect()
+    };
+    let log = |letter: &str| bench.path(&format!("logs/{letter}.log"));
+    std::fs::write(log("a"), header.clone() + &lines("a", 0..2000)).unwrap();
+    std::fs::write(log("b"), header + &lines("b", 0..100)).unwrap();
+    let ves = bench.collect("*.log", &["--format", "raw"]);
+    wait_until("the lines", || bench.records().len() == 2102);
+    assert!(ves.terminate().success());
+    let more = lines("b", 100..3000);
+    util::append(&log("b")).write_all(more.as_bytes()).unwrap();
+    for letter in ["a", "b"] {
+        std::fs::copy(log(letter), bench.path(&format!("logs/{letter}.log.1"))).unwrap();
+        std::fs::write(log(letter), "anew\n").unwrap();
+    }
+    let once = bench
+        .collect("*.log", &["--format", "raw", "--once"])
+        .wait();
+    assert!(once.success());
+    let records = bench.records();
+    let mut messages: Vec<&str> = records
+        .iter()
+        .map(|record| record["message"].as_str().unwrap())
+        .filter(|message| message.starts_with(['a', 'b']) && *message != "anew")
+        .collect();
+    messages.sort_unstable();
+    let expected = lines("a", 0..2000) + &lines("b", 0..3000);
+    assert_eq!(messages, expected.lines().collect::<Vec<_>>());
+}
+
+/// As a mount point is whose file system comes later: its entries were forgotten.
+#[test]
+fn a_folder_that_was_empty_during_one_run_is_read_on_after() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(100);
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    std::fs::rename(bench.path("logs"), bench.path("away")).unwrap();
+    std::fs::create_dir(bench.path("logs")).unwrap();
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    std::fs::remove_dir(bench.path("logs")).unwrap();
+    std::fs::rename(bench.path("away"), bench.path("logs")).unwrap();
+    writer.write(1);
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    assert_each_once(&bench.numbers(), 101);
+}
+
+/// Rotated into another folder (logrotate's olddir) before the kill, written to after it.
+#[test]
+fn a_file_that_was_moved_to_another_folder_is_found_there() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(10);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the first lines", || bench.numbers().len() == 10);
+    writer.rename(&bench.path("a.log.1"));
+    wait_until("the new path in the checkpoint", || {
+        let checkpoint = std::fs::read_to_string(bench.path("state/checkpoint.json"));
+        checkpoint.is_ok_and(|text| text.contains("a.log.1"))
+    });
+    ves.kill();
+    writer.write(5);
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    assert_each_once(&bench.numbers(), 15);
+}
+
+/// A line that is not of the format was among the first ones at the second start: all went raw.
+#[test]
+fn the_format_of_a_file_is_the_same_after_a_restart() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the first line", || bench.numbers() == [1]);
+    writer.file.write_all(b"not of the format\n").unwrap();
+    wait_until("the odd line", || bench.records().len() == 2);
+    assert!(ves.terminate().success());
+    writer.write(1);
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    let records = bench.records();
+    assert_eq!(records[1]["message"], "not of the format");
+    assert_eq!(util::number(&records[2]), 2);
 }

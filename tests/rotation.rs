@@ -139,14 +139,9 @@ fn a_link_is_followed_to_where_it_leads_and_to_where_it_is_moved() {
     assert_each_once(&bench.numbers(), 3);
 }
 
-#[test]
-fn an_unreadable_file_is_reported_once_and_read_when_it_can_be() {
-    let bench = Bench::new();
-    let (nobody, secret) = (65534, bench.path("logs/secret.log"));
-    fs::write(bench.path("logs/a.log"), line(1)).unwrap();
-    fs::write(&secret, line(2)).unwrap();
-    fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
-    let stderr = bench.path("stderr");
+/// Collects `logs/*.log`, which are there already, as a user whom permissions bind: root is not.
+fn collect_as_nobody(bench: &Bench) -> Ves {
+    let nobody = 65534;
     let watch = bench.path("logs/*.log");
     let ship = format!("file://{}", bench.out().display());
     let args = [
@@ -157,23 +152,54 @@ fn an_unreadable_file_is_reported_once_and_read_when_it_can_be() {
         &ship,
         "--no-state",
     ];
-    // Permissions do not bind root: run as somebody whom they do.
-    let ves = if rustix::process::geteuid().is_root() {
-        for path in ["", "logs", "logs/a.log", "logs/secret.log"] {
-            chown(bench.path(path), Some(nobody), Some(nobody)).unwrap();
-        }
-        // The program may stand in a folder that nobody else can enter.
-        let program = bench.path("ves");
-        fs::copy(env!("CARGO_BIN_EXE_ves"), &program).unwrap();
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-            .arg(program)
-            .args(args);
-        Ves::start_command(command, &stderr)
-    } else {
-        Ves::start(&args, &stderr)
-    };
+    if !rustix::process::geteuid().is_root() {
+        return Ves::start(&args, &bench.path("stderr"));
+    }
+    let logs = fs::read_dir(bench.path("logs")).unwrap();
+    let logs = logs.map(|entry| entry.unwrap().path());
+    for path in logs.chain([bench.path(""), bench.path("logs")]) {
+        chown(path, Some(nobody), Some(nobody)).unwrap();
+    }
+    // The program may stand in a folder that nobody else can enter.
+    let program = bench.path("ves");
+    fs::copy(env!("CARGO_BIN_EXE_ves"), &program).unwrap();
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(program)
+        .args(args);
+    Ves::start_command(command, &bench.path("stderr"))
+}
+
+/// The warning said that it would be tried again, and it was not.
+#[test]
+fn an_unreadable_file_that_was_renamed_is_read_when_it_can_be() {
+    let bench = Bench::new();
+    let (log, rotated) = (bench.path("logs/a.log"), bench.path("logs/a.log.1"));
+    fs::write(&log, line(1)).unwrap();
+    fs::set_permissions(&log, Permissions::from_mode(0o000)).unwrap();
+    let ves = collect_as_nobody(&bench);
+    wait_until("the first warning", || {
+        bench.stderr().contains("cannot open")
+    });
+    fs::rename(&log, &rotated).unwrap();
+    wait_until("the warning", || {
+        bench.stderr().contains("a.log.1: cannot open")
+    });
+    fs::set_permissions(&rotated, Permissions::from_mode(0o644)).unwrap();
+    wait_for(&bench, 1);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 1);
+}
+
+#[test]
+fn an_unreadable_file_is_reported_once_and_read_when_it_can_be() {
+    let bench = Bench::new();
+    let secret = bench.path("logs/secret.log");
+    fs::write(bench.path("logs/a.log"), line(1)).unwrap();
+    fs::write(&secret, line(2)).unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
+    let ves = collect_as_nobody(&bench);
     wait_for(&bench, 1);
     wait_until("the warning", || bench.stderr().contains("secret.log"));
     // Several rounds of trying again.
@@ -333,4 +359,23 @@ fn a_link_to_another_folder_moves_the_watch_there() {
     wait_for(&bench, 22);
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), 22);
+}
+
+/// The first half was shipped as a partial line, and what it was decided by: raw, for good.
+#[test]
+fn a_first_line_in_two_halves_does_not_decide_the_format() {
+    let bench = Bench::new();
+    let mut file = util::append(&bench.path("logs/a.log"));
+    let first = line(1);
+    let (half, rest) = first.split_at(40);
+    file.write_all(half.as_bytes()).unwrap();
+    let ves = bench.collect("a.log", &["--partial-line-timeout", "100ms"]);
+    wait_for(&bench, 1);
+    file.write_all((rest.to_owned() + &line(2)).as_bytes())
+        .unwrap();
+    wait_for(&bench, 3);
+    assert!(ves.terminate().success());
+    let records = bench.records();
+    assert!(records[0]["partial"] == true && records[1]["partial"] == true);
+    assert_eq!(util::number(&records[2]), 2);
 }

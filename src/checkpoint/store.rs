@@ -20,8 +20,8 @@ const LOCK_NAME: &str = "lock";
 pub(crate) struct Loaded {
     /// What it says.
     pub(crate) snapshot: Snapshot,
-    /// When it was written, by the clock of its file system.
-    pub(crate) written_at: SystemTime,
+    /// When it was written.
+    pub(crate) alive_at: SystemTime,
 }
 
 /// The state folder of one job, locked for this process.
@@ -85,10 +85,8 @@ impl Store {
         let written_at = written_at.map_err(Error::file("look at the checkpoint", &path))?;
         let reason = match serde_json::from_slice::<Snapshot>(&text) {
             Ok(snapshot) if snapshot.version == Snapshot::VERSION => {
-                return Ok(Some(Loaded {
-                    snapshot,
-                    written_at,
-                }));
+                let alive_at = snapshot.alive_at.unwrap_or(written_at);
+                return Ok(Some(Loaded { snapshot, alive_at }));
             }
             Ok(snapshot) => format!("it is of version {}", snapshot.version),
             Err(error) => error.to_string(),

@@ -1,9 +1,10 @@
 //! `file:`: records appended to a file that belongs to this sink. Its length goes into the
 //! checkpoint, and a restart cuts it back to that, so that what was written after the last
-//! checkpoint is not there twice. The file is locked: a second job would be cut off with it.
+//! checkpoint is not there twice. Where some of it cannot be read again it stays: better twice than
+//! never. The file is locked: a second job would be cut off with it.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -29,24 +30,25 @@ pub(crate) struct FileSink {
     /// Whether an attempt failed midway, so that there may be bytes after `state.length`.
     is_ragged: bool,
     looked_at: Instant,
+    /// The length in the checkpoint, where the file is longer and it is not settled what becomes of
+    /// that.
+    acknowledged: Option<u64>,
 }
 
 impl FileSink {
-    /// Opens the file, which is made when it is missing, and cuts it back to `resume`.
+    /// Opens the file, which is made when it is missing, and is to be cut back to `resume`.
     ///
     /// # Errors
     /// When it cannot be opened for writing, and [`Error::Usage`] when it is not a regular file or
     /// another process has it as its sink.
     pub(crate) fn open(path: &Path, resume: Option<SinkState>) -> Result<FileSink> {
-        let (file, mut state) = open_locked(path)?;
-        if let Some(resume) = resume.filter(|resume| resume.inode == state.inode) {
-            if resume.length < state.length {
-                file.set_len(resume.length)
-                    .map_err(Error::file("cut back the sink file", path))?;
-                state.length = resume.length;
-            } else if resume.length > state.length {
-                report_cut(path, resume.length - state.length);
-            }
+        let (file, state) = open_locked(path)?;
+        let resume = resume.filter(|resume| resume.inode == state.inode);
+        let acknowledged = resume.map(|resume| resume.length);
+        if let Some(missing @ 1..) =
+            acknowledged.and_then(|before| before.checked_sub(state.length))
+        {
+            report_cut(path, missing);
         }
         Ok(FileSink {
             file,
@@ -54,7 +56,28 @@ impl FileSink {
             state,
             is_ragged: false,
             looked_at: Instant::now(),
+            acknowledged: acknowledged.filter(|acknowledged| *acknowledged < state.length),
         })
+    }
+
+    fn cut_back(&mut self, acknowledged: u64, is_cut: bool) -> std::io::Result<()> {
+        let length = if is_cut {
+            acknowledged
+        } else {
+            // The last record may not be whole.
+            end_of_lines(&self.path, acknowledged)?
+        };
+        self.file.set_len(length)?;
+        self.state.length = length;
+        if length > acknowledged {
+            report::warning(&format!(
+                "{}: the last {} bytes were written after the last checkpoint and are kept, since \
+                 a file of that time cannot be read again: some of these records will come twice",
+                self.path.display(),
+                length - acknowledged
+            ));
+        }
+        Ok(())
     }
 
     /// Looks, once in a while, whether the path still leads to the open file. One that was renamed
@@ -105,6 +128,19 @@ impl FileSink {
     }
 }
 
+/// The end of the last line of the file, `start` where no line ends after that.
+fn end_of_lines(path: &Path, start: u64) -> std::io::Result<u64> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut reader = BufReader::new(file);
+    let (mut end, mut line) = (start, Vec::new());
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        end += line.len() as u64;
+        line.clear();
+    }
+    Ok(end)
+}
+
 impl Sink for FileSink {
     fn deliver(&mut self, payload: &[u8], _records: u64) -> std::result::Result<(), SinkError> {
         let retry = |message| SinkError::Retry {
@@ -123,6 +159,14 @@ impl Sink for FileSink {
         })?;
         self.state.length += payload.len() as u64;
         Ok(())
+    }
+
+    fn settle(&mut self, is_cut: bool) -> std::result::Result<(), String> {
+        let Some(acknowledged) = self.acknowledged.take() else {
+            return Ok(());
+        };
+        self.cut_back(acknowledged, is_cut)
+            .map_err(|error| format!("cut back {}: {error}", self.path.display()))
     }
 
     fn name(&self) -> String {
@@ -214,12 +258,14 @@ mod tests {
         sink.deliver(b"{\"n\":2}\n", 1).unwrap();
         drop(sink);
         let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        sink.settle(true).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n");
         sink.deliver(b"{\"n\":3}\n", 1).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n{\"n\":3}\n");
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         std::fs::write(&path, "another file, longer than that").unwrap();
-        FileSink::open(&path, acknowledged).unwrap();
+        let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        sink.settle(true).unwrap();
         assert_eq!(
             std::fs::read(&path).unwrap(),
             b"another file, longer than that"
@@ -281,5 +327,22 @@ mod tests {
             text.contains(&holder) || text.contains("another process"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_again_is_kept_up_to_its_last_whole_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.ndjson");
+        let mut sink = FileSink::open(&path, None).unwrap();
+        sink.deliver(b"{\"n\":1}\n", 1).unwrap();
+        let acknowledged = sink.state();
+        sink.deliver(b"{\"n\":2}\n{\"n\":", 2).unwrap();
+        drop(sink);
+        let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        sink.settle(false).unwrap();
+        sink.deliver(b"{\"n\":3}\n", 1).unwrap();
+        let kept = b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n";
+        assert_eq!(std::fs::read(&path).unwrap(), kept);
+        assert_eq!(sink.state().unwrap().length, kept.len() as u64);
     }
 }

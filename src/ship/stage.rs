@@ -211,6 +211,17 @@ impl Shipper {
         }
     }
 
+    /// Has the sink hold what is acknowledged and, unless `is_cut`, what came after that.
+    ///
+    /// # Errors
+    /// When the sink cannot do that.
+    fn settle(&mut self, is_cut: bool) -> Result<(), Stopped> {
+        let settled = self.sink.settle(is_cut);
+        settled.map_err(|message| self.stop(Stopped::Expired(message)))?;
+        self.send_progress(Vec::new());
+        Ok(())
+    }
+
     /// Hands acknowledged progress to the checkpoint thread when the last time was that long ago.
     fn tell_checkpoint(&mut self, interval: Duration) {
         if self.acknowledged.is_empty() || self.acknowledged_at.elapsed() < interval {
@@ -222,6 +233,10 @@ impl Shipper {
             .drain()
             .map(|(_, progress)| progress)
             .collect();
+        self.send_progress(progress);
+    }
+
+    fn send_progress(&self, progress: Vec<Progress>) {
         if let Some(checkpoint) = &self.checkpoint {
             // The checkpoint thread ends after this one, unless it failed: it has said so then.
             let _ = checkpoint.send(Message::Acknowledged {
@@ -238,6 +253,7 @@ pub(crate) struct HandOver {
     /// To the ship thread; for a local sink what the tail thread could not ship at once.
     inbox: flume::Sender<Batch>,
     local: Option<Local>,
+    shipper: Arc<Mutex<Shipper>>,
 }
 
 /// A sink that is used by whoever has a batch for it.
@@ -263,11 +279,16 @@ impl HandOver {
             Local { put, take, shipper }
         });
         let thread = ShipThread {
-            shipper,
+            shipper: shipper.clone(),
             batches,
             local: local.clone(),
         };
-        (HandOver { inbox, local }, thread)
+        let hand_over = HandOver {
+            inbox,
+            local,
+            shipper,
+        };
+        (hand_over, thread)
     }
 
     /// Hands a batch over; blocks while the sink, or the queue before it, is full.
@@ -278,6 +299,23 @@ impl HandOver {
         match &self.local {
             Some(local) => local.send(batch),
             None => self.inbox.send(batch).map_err(|_| Ended),
+        }
+    }
+
+    /// Tells the sink, before anything is sent, whether all that came after the last checkpoint will
+    /// come again, so that it can be cut.
+    ///
+    /// # Errors
+    /// When the sink cannot do its part: nothing can be shipped then.
+    pub(crate) fn settle(&self, is_cut: bool) -> Result<(), Ended> {
+        lock(&self.shipper).settle(is_cut).map_err(|_| Ended)
+    }
+
+    /// Has the checkpoint thread told what was acknowledged, unless the sink is busy: then it is told
+    /// soon anyway.
+    pub(crate) fn tell_progress(&self) {
+        if let Ok(mut shipper) = self.shipper.try_lock() {
+            shipper.tell_checkpoint(Duration::ZERO);
         }
     }
 

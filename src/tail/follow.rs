@@ -12,12 +12,12 @@ use inotify::WatchDescriptor;
 use super::chunk::{Chunk, ChunkBytes, Source};
 use super::identity::{Fingerprint, Inode, Trail};
 use super::map::Window;
-use super::stdin::sample_parser;
+use super::stdin::sample_format;
 use super::window::{Cut, cut};
 use super::{FileId, LineState};
 use crate::checkpoint::Entry;
 use crate::enrich::Extent;
-use crate::parse::Parser;
+use crate::parse::Detected;
 use crate::transform::Plan;
 
 /// First bytes of a file by which its format is detected.
@@ -69,6 +69,8 @@ pub(crate) struct Followed {
     pub(crate) is_queued: bool,
     /// Whether it is in the list of files that hold a window or a descriptor.
     pub(crate) is_awake: bool,
+    /// Its format, once that was decided by its first lines.
+    pub(crate) format: Option<Detected>,
     plan: Option<Arc<Plan>>,
     window: Option<Arc<Window>>,
 }
@@ -120,6 +122,7 @@ impl Followed {
             watch: None,
             is_queued: false,
             is_awake: false,
+            format: None,
             plan: None,
             window: None,
         }
@@ -133,6 +136,7 @@ impl Followed {
             offset: self.offset,
             line: self.line,
             trail: self.trail,
+            format: self.format,
             path: self.real_path.to_string_lossy().into_owned(),
         }
     }
@@ -216,7 +220,7 @@ impl Followed {
         self.unfinished_since = None;
         self.is_awake = false;
         self.window = None;
-        self.plan = None;
+        (self.format, self.plan) = (None, None);
     }
 
     /// Cuts the next chunk out of what the last look showed: whole lines of about `bytes_wanted`.
@@ -230,7 +234,7 @@ impl Followed {
         line_bytes_max: usize,
         is_final: bool,
         now: Instant,
-        plan_for: impl Fn(Parser) -> Arc<Plan>,
+        plan_for: impl Fn(Detected) -> Arc<Plan>,
         fixed_plan: Option<&Arc<Plan>>,
     ) -> io::Result<Next> {
         let wanted = usize::try_from(bytes_wanted).map_err(io::Error::other)?;
@@ -306,13 +310,13 @@ impl Followed {
         Ok(window)
     }
 
-    /// How the file's lines are transformed; with no format configured, decided by its first lines
-    /// once there are some.
+    /// How the file's lines are transformed; with no format configured, decided by its first lines:
+    /// for good when there are enough of them, else again with each chunk.
     fn plan(
         &mut self,
         source: &Source,
         fixed: Option<&Arc<Plan>>,
-        plan_for: impl Fn(Parser) -> Arc<Plan>,
+        plan_for: impl Fn(Detected) -> Arc<Plan>,
     ) -> Arc<Plan> {
         if let Some(plan) = fixed.or(self.plan.as_ref()) {
             return plan.clone();
@@ -321,8 +325,16 @@ impl Followed {
             .file
             .as_ref()
             .map(|file| first_bytes(file, self.size));
-        let plan = plan_for(sample_parser(&sample.unwrap_or_default()));
-        self.plan = Some(plan.clone());
+        let sample = sample.unwrap_or_default();
+        let (format, has_enough_lines) = match self.format {
+            Some(format) => (format, true),
+            None => sample_format(&sample),
+        };
+        let plan = plan_for(format);
+        if has_enough_lines || sample.len() as u64 >= SAMPLE_BYTES {
+            self.format = Some(format);
+            self.plan = Some(plan.clone());
+        }
         plan
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::parse::{Format, Parser};
+use crate::parse::{Detected, Format, Parser};
 use crate::report;
 use crate::transform::Plan;
 
@@ -39,14 +39,14 @@ impl Plans {
         }
     }
 
-    /// The plan for a detected parser; says so for the first source of a kind.
-    pub(super) fn detected(&self, parser: &Parser, path: &Path) -> Arc<Plan> {
-        let (plan, found) = match parser {
-            Parser::Raw(_) => (
+    /// The plan for a detected format; says so for the first source of a kind.
+    pub(super) fn detected(&self, format: Detected, path: &Path) -> Arc<Plan> {
+        let (plan, found) = match format {
+            Detected::Raw => (
                 &self.raw,
                 "not nginx combined: shipped raw, as {\"message\": line}",
             ),
-            Parser::LogFormat(_) => (&self.combined, "nginx combined"),
+            Detected::Nginx => (&self.combined, "nginx combined"),
         };
         let Some((plan, was_said)) = plan else {
             unreachable!("detection only happens where both plans are compiled")

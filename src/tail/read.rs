@@ -12,13 +12,12 @@ use super::chunk::{Chunk, Source};
 use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
 use super::log_file;
-use super::resume::{self, Sought};
-use super::stdin::sample_parser;
+use super::resume::{Folders, Sought};
+use super::stdin::sample_format;
 use super::wait::REST_MIN;
 use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, HINT_INTERVAL, Tail, WINDOWS_KEPT_MAX};
 use crate::checkpoint::Message;
 use crate::enrich::Suffix;
-use crate::parse::Parser;
 use crate::ship::Ended;
 
 impl Tail {
@@ -132,7 +131,8 @@ impl Tail {
         let is_final = self.is_once || followed.unfinished_since.is_some_and(waited);
         let plans = &self.plans;
         let path = &followed.path.clone();
-        let plan_for = |parser: Parser| plans.detected(&parser, path);
+        let plan_for = |format| plans.detected(format, path);
+        let format_before = followed.format;
         let next = followed.next(
             bytes_wanted,
             self.line_bytes_max,
@@ -141,6 +141,9 @@ impl Tail {
             plan_for,
             plans.fixed.as_ref(),
         )?;
+        if followed.format != format_before {
+            self.tell(Message::Detected(followed.id, followed.format));
+        }
         Ok(match next {
             Next::Chunk(chunk) => Some(chunk),
             Next::Skipped | Next::Done => None,
@@ -178,7 +181,8 @@ impl Tail {
         self.links
             .stats
             .add_unread(&followed.path, followed.unread_bytes());
-        self.tell(Message::Ended(followed.id, None));
+        self.tell(Message::Truncated(followed.id));
+        self.is_sync_due = true;
         let file = file.try_clone()?;
         if let Some(watch) = &followed.watch {
             self.watcher.unwatch_file(watch);
@@ -203,7 +207,7 @@ impl Tail {
         let file = match is_same(&followed.path) {
             Ok(Some(file)) => file,
             Err(error) if is_out_of_descriptors(&error) => return Err(error),
-            _ => match resume::seek(&followed.entry()) {
+            _ => match Folders::default().seek(&followed.entry()) {
                 Sought::Renamed(path) => match is_same(&path)? {
                     Some(file) => file,
                     None => return Err(io::ErrorKind::NotFound.into()),
@@ -271,7 +275,7 @@ impl Tail {
         };
         let chunk = stdin.next_chunk(|sample| match &self.plans.fixed {
             Some(plan) => plan.clone(),
-            None => self.plans.detected(&sample_parser(sample), Path::new("-")),
+            None => self.plans.detected(sample_format(sample).0, Path::new("-")),
         });
         self.links.stats.add_skipped(stdin.take_skipped_bytes());
         let has_more = stdin.has_more();

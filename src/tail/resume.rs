@@ -1,19 +1,34 @@
 //! Finds the files of an earlier run again: by identity, under whatever name they have now.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use super::identity::Inode;
 use super::log_file;
-use super::rotated_name::is_rotation_of;
-use crate::checkpoint::{Entry, Loaded};
+use crate::checkpoint::{Entry, Past, Snapshot};
 
-/// Entries of the checkpoint that were not found again yet.
+/// What the checkpoint says of files, as far as they were not found again yet.
 #[derive(Debug, Default)]
 pub(crate) struct Resume {
-    entries: Vec<Entry>,
+    sought: HashMap<Inode, Vec<Entry>>,
+    past: Vec<Past>,
+    /// Entries that cannot be read on from. What was shipped after them is only in the sink.
+    lost: Vec<Entry>,
+    is_changed: bool,
+}
+
+/// What the checkpoint says of an open file.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// Read on from this entry.
+    ReadOn(Entry),
+    /// There is an entry of this inode, but what was read of it is not in the file any more.
+    Rewritten(Entry),
+    /// Nothing.
+    New,
 }
 
 /// What became of the file of an entry that no watched path leads to.
@@ -29,55 +44,103 @@ pub(crate) enum Sought {
 
 impl Resume {
     /// The entries of a checkpoint.
-    pub(crate) fn new(entries: Vec<Entry>) -> Resume {
-        Resume { entries }
+    pub(crate) fn new(snapshot: &Snapshot) -> Resume {
+        let mut resume = Resume {
+            past: snapshot.past.clone(),
+            ..Resume::default()
+        };
+        snapshot
+            .files
+            .iter()
+            .cloned()
+            .for_each(|entry| resume.put(entry));
+        resume
     }
 
-    /// The entry of an open file: same device and inode, and still the same first bytes. Of several
-    /// the one that covers the most bytes. All entries of that inode are done with then.
-    pub(crate) fn take(&mut self, inode: Inode, file: &File) -> Option<Entry> {
-        if !self.entries.iter().any(|entry| entry.inode == inode) {
-            return None;
+    /// What is known of an open file: the entry that it can be read on from, of several the one that
+    /// covers the most. All entries of that inode are done with then.
+    pub(crate) fn take(&mut self, inode: Inode, file: &File) -> Known {
+        let entries = self.sought.remove(&inode).unwrap_or_default();
+        self.is_changed |= !entries.is_empty();
+        if let Some(entry) = best(entries.iter().filter(|entry| entry.is_in(file))) {
+            return Known::ReadOn(entry);
         }
-        let (same, others) = self
-            .entries
-            .drain(..)
-            .partition(|entry| entry.inode == inode);
-        self.entries = others;
-        let same: Vec<Entry> = same;
-        let matching = same
-            .into_iter()
-            .filter(|entry| entry.fingerprint.matches(file));
-        matching.max_by_key(|entry| entry.fingerprint.bytes)
+        let past = self.past.iter().map(|past| &past.entry);
+        let same = past.filter(|entry| entry.inode == inode && entry.is_in(file));
+        if let Some(entry) = best(same) {
+            self.past.retain(|past| past.entry != entry);
+            self.is_changed = true;
+            return Known::ReadOn(entry);
+        }
+        let last = entries.last().cloned();
+        self.lost.extend(entries);
+        last.map_or(Known::New, Known::Rewritten)
     }
 
-    /// Takes all entries that are left.
-    pub(crate) fn take_all(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.entries)
+    /// Takes all entries that are still sought.
+    pub(crate) fn take_sought(&mut self) -> Vec<Entry> {
+        let sought = std::mem::take(&mut self.sought);
+        sought.into_values().flatten().collect()
     }
 
-    /// Puts entries back, to be found later.
-    pub(crate) fn keep(&mut self, entries: Vec<Entry>) {
-        self.entries = entries;
+    /// Adds an entry, to be found from now on.
+    pub(crate) fn put(&mut self, entry: Entry) {
+        self.sought.entry(entry.inode).or_default().push(entry);
+        self.is_changed = true;
     }
 
-    /// The entries that are still sought.
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// Notes that an entry cannot be read on from; where its file may come back, as `past`.
+    pub(crate) fn lose(&mut self, entry: Entry, past: Option<Past>) {
+        self.past.extend(past);
+        self.lost.push(entry);
+        self.is_changed = true;
+    }
+
+    /// Notes that what came after an entry was found elsewhere.
+    pub(crate) fn find(&mut self, entry: &Entry) {
+        self.lost.retain(|lost| lost != entry);
+    }
+
+    /// Whether everything that came after the entries can be read again, now.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.lost.is_empty() && self.sought.is_empty()
+    }
+
+    /// What the checkpoint has to keep, when it is not the same as last time.
+    pub(crate) fn take_changes(&mut self) -> Option<(Vec<Entry>, Vec<Past>)> {
+        std::mem::take(&mut self.is_changed).then(|| {
+            let sought = self.sought.values().flatten().cloned();
+            (sought.collect(), self.past.clone())
+        })
     }
 }
 
-/// Whether the file at `path`, which has the entry's inode, is the entry's file: same first bytes
-/// and nothing missing. Where no byte was known of it, a name that goes on from the old one has to
-/// do (`access.log.1` for `access.log`): inode numbers are used again.
+fn best<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Entry> {
+    let best = entries.max_by_key(|entry| (entry.fingerprint.bytes, entry.offset));
+    best.cloned()
+}
+
+impl Entry {
+    /// Whether the file holds what was read of this entry's file: the same first bytes, the same ones
+    /// before the offset, and nothing missing.
+    pub(crate) fn is_in(&self, file: &File) -> bool {
+        file.metadata()
+            .is_ok_and(|metadata| metadata.len() >= self.offset)
+            && self.fingerprint.matches(file)
+            && self.trail.matches(file, self.offset)
+    }
+}
+
+/// Whether the file at `path`, which has the entry's inode, is the entry's file. Where no byte was
+/// known of it, a name that goes on from the old one has to do (`access.log.1` for `access.log`):
+/// inode numbers are used again.
 ///
 /// # Errors
 /// When the file cannot be opened.
 pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
-    let Some((file, metadata)) = log_file::open(path)? else {
+    let Some((file, _)) = log_file::open(path)? else {
         return Ok(false);
     };
-    let is_long_enough = metadata.len() >= entry.offset;
     let name = |path: &Path| {
         path.file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -86,100 +149,87 @@ pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
         (Some(new), Some(old)) => new.starts_with(&old),
         _ => false,
     };
-    let is_known = entry.fingerprint.bytes > 0 || goes_on();
-    Ok(is_known && is_long_enough && entry.fingerprint.matches(&file))
+    Ok((entry.fingerprint.bytes > 0 || goes_on()) && entry.is_in(&file))
 }
 
-/// How much older than the checkpoint a file may be that the checkpoint does not know: it was made
-/// in the moment between two of its versions.
-const BORN_BEFORE_MAX: Duration = Duration::from_secs(2);
+/// What is in folders, by inode number. Each is listed once, however many files are sought in it.
+#[derive(Debug, Default)]
+pub(crate) struct Folders {
+    names: HashMap<PathBuf, Option<HashMap<u64, Vec<OsString>>>>,
+}
 
-/// Files beside those of the checkpoint whose names go on from theirs (`access.log.1` beside
-/// `access.log`) and that were born after it: made and rotated away while VES was not running, in
-/// order of birth. One that begins like a file of the checkpoint which is shorter now is a copy made
-/// before a truncation: it comes with an entry to read on from where that file was read to.
-pub(crate) fn seek_born_meanwhile(loaded: &Loaded) -> Vec<(PathBuf, Option<Entry>)> {
-    let known = &loaded.snapshot.files;
-    let mut found: Vec<(SystemTime, PathBuf, Option<Entry>)> = Vec::new();
-    for entry in known {
-        let path = Path::new(&entry.path);
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            continue;
+impl Folders {
+    /// Looks for the file of `entry` in the folder in which it was last seen.
+    pub(crate) fn seek(&mut self, entry: &Entry) -> Sought {
+        let Some(folder) = Path::new(&entry.path).parent() else {
+            return Sought::Gone;
         };
-        let Ok(siblings) = std::fs::read_dir(folder) else {
-            continue;
+        let listed = self
+            .names
+            .entry(folder.to_owned())
+            .or_insert_with(|| list(folder));
+        let Some(names) = listed else {
+            return Sought::Unknown;
         };
-        for sibling in siblings.flatten() {
-            let path = sibling.path();
-            if !is_rotation_of(&sibling.file_name(), name)
-                || found.iter().any(|found| found.1 == path)
-            {
-                continue;
-            }
-            let Ok(metadata) = sibling.metadata() else {
-                continue;
-            };
-            let Ok(born_at) = metadata.created() else {
-                continue;
-            };
-            let inode = Inode::of(&metadata);
-            let is_known = known.iter().any(|entry| entry.inode == inode);
-            let is_young = born_at.checked_add(BORN_BEFORE_MAX) >= Some(loaded.written_at);
-            if metadata.is_file() && !is_known && is_young {
-                let copied = copied_from(known, &path, inode);
-                found.push((born_at, path, copied));
-            }
-        }
+        let is_it = |path: &PathBuf| {
+            std::fs::symlink_metadata(path)
+                .is_ok_and(|metadata| Inode::of(&metadata) == entry.inode)
+        };
+        let names = names.get(&entry.inode.ino).into_iter().flatten();
+        let found = names.map(|name| folder.join(name)).find(is_it);
+        found.map_or(Sought::Gone, Sought::Renamed)
     }
-    found.sort();
-    found
-        .into_iter()
-        .map(|(_, path, copied)| (path, copied))
-        .collect()
 }
 
-/// Where to read on in the file at `path`, if it is a copy of a file of the checkpoint that was
-/// truncated after.
-fn copied_from(known: &[Entry], path: &Path, inode: Inode) -> Option<Entry> {
-    let (file, metadata) = log_file::open(path).ok()??;
-    let size = metadata.len();
-    let is_whole = |entry: &Entry| {
-        let Some((original, metadata)) = log_file::open(Path::new(&entry.path))? else {
-            return Ok(false);
-        };
-        let is_long_enough = metadata.len() >= entry.offset;
-        Ok::<_, std::io::Error>(is_long_enough && entry.fingerprint.matches(&original))
-    };
-    let is_copy = |entry: &&Entry| {
-        let is_same_start = entry.fingerprint.bytes > 0 && entry.fingerprint.matches(&file);
-        is_same_start && size >= entry.offset && !is_whole(entry).unwrap_or(true)
-    };
-    let original = known.iter().find(is_copy)?;
-    Some(Entry {
-        inode,
-        path: path.to_string_lossy().into_owned(),
-        ..original.clone()
-    })
-}
-
-/// Looks for the file of `entry` in the folder in which it was last seen.
-pub(crate) fn seek(entry: &Entry) -> Sought {
-    let Some(folder) = Path::new(&entry.path).parent() else {
-        return Sought::Gone;
-    };
-    let Ok(names) = std::fs::read_dir(folder) else {
-        return Sought::Unknown;
-    };
-    for name in names.flatten() {
-        if name.ino() != entry.inode.ino {
-            continue;
-        }
-        let is_it = name
-            .metadata()
-            .is_ok_and(|metadata| Inode::of(&metadata) == entry.inode);
-        if is_it {
-            return Sought::Renamed(name.path());
-        }
+fn list(folder: &Path) -> Option<HashMap<u64, Vec<OsString>>> {
+    let mut names: HashMap<u64, Vec<OsString>> = HashMap::new();
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        names
+            .entry(entry.ino())
+            .or_default()
+            .push(entry.file_name());
     }
-    Sought::Gone
+    Some(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tail::{Fingerprint, LineState, Trail};
+
+    /// 5000 files of a checkpoint took 5000 listings of their folder, and 9 s before the first record.
+    #[test]
+    fn a_folder_is_listed_once_however_many_files_are_sought_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry_of = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, name).unwrap();
+            Entry {
+                inode: Inode::of(&std::fs::metadata(&path).unwrap()),
+                fingerprint: Fingerprint::default(),
+                offset: 0,
+                line: LineState::Start,
+                trail: Trail::default(),
+                format: None,
+                path: path.to_string_lossy().into_owned(),
+            }
+        };
+        let (first, second) = (entry_of("first"), entry_of("second"));
+        std::fs::rename(&first.path, dir.path().join("renamed")).unwrap();
+        std::fs::remove_file(&second.path).unwrap();
+        let mut folders = Folders::default();
+        let renamed = dir.path().join("renamed");
+        assert_eq!(folders.seek(&first), Sought::Renamed(renamed));
+        assert_eq!(folders.seek(&second), Sought::Gone);
+        let later = entry_of("later");
+        assert_eq!(
+            folders.seek(&later),
+            Sought::Gone,
+            "it was not listed again"
+        );
+        assert!(matches!(
+            Folders::default().seek(&later),
+            Sought::Renamed(_)
+        ));
+    }
 }

@@ -3,19 +3,26 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::discover::Found;
 use super::follow::{Followed, real_path};
 use super::identity::{Fingerprint, Inode};
 use super::log_file;
-use super::resume::{self, Sought};
-use super::{FileId, LineState, Tail, report_trouble};
-use crate::checkpoint::{Entry, Loaded, Message};
+use super::resume::{self, Folders, Known, Sought};
+use super::{FileId, LineState, Tail};
+use crate::checkpoint::{Entry, Message, Past};
 use crate::config;
 use crate::report;
+
+/// How long the entry of a file that was gone at a start is kept.
+const GONE_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// Files of the last run that are gone, or rewritten, of which each is reported.
+const REPORTED_EACH_MAX: usize = 10;
 
 impl Tail {
     /// Brings what is followed in step with what the patterns find.
@@ -37,6 +44,9 @@ impl Tail {
         }
         let mut present = HashSet::new();
         for found in &scan.files {
+            if self.links.shutdown.begun() {
+                return;
+            }
             match self.arrive(found) {
                 Ok(Some(id)) => drop(present.insert(id)),
                 Ok(None) => {}
@@ -48,6 +58,9 @@ impl Tail {
             }
         }
         self.detach_absent(&present, &failing);
+        if self.has_scanned {
+            self.tell_carried();
+        }
         for path in self
             .failing
             .difference(&failing)
@@ -105,9 +118,33 @@ impl Tail {
                 detached.push(*id);
             }
         }
+        // What was shipped of a file that is gone cannot be read again after a kill.
+        self.is_sync_due |= !detached.is_empty();
         for id in detached {
             self.reopen_detached(id);
+            self.note_moved(id);
             self.queue(id);
+        }
+    }
+
+    /// Notes where an open file was moved to, so that the next start looks for it there.
+    fn note_moved(&mut self, id: FileId) {
+        let Some(followed) = self.files.get_mut(&id) else {
+            return;
+        };
+        let source = followed.source.as_ref();
+        let Some(file) = source.and_then(|source| source.file.as_ref()) else {
+            return;
+        };
+        // A deleted file has a path that leads nowhere.
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        if let Ok(path) = path
+            && path != followed.real_path
+            && path.exists()
+        {
+            let told = path.to_string_lossy().into_owned();
+            followed.real_path = path;
+            self.tell(Message::Moved(id, told));
         }
     }
 
@@ -118,7 +155,7 @@ impl Tail {
             return;
         };
         if followed.source.is_none() && self.reopen(&mut followed).is_err() {
-            // It has no name to be found by. Everything in it was read when it was closed.
+            // It has no name to be found by.
             self.links.stats.add_lost(
                 &followed.path,
                 followed.unread_bytes(),
@@ -143,47 +180,51 @@ impl Tail {
         if let Some(&id) = self.by_inode.get(&inode) {
             return Ok(Some(id));
         }
-        let had_entries = self.resume.entries().len();
-        let entry = self.resume.take(inode, &file);
+        let known = self.resume.take(inode, &file);
         let is_skipped = self.from == config::From::End && !self.has_scanned;
         let now = Instant::now();
         let source = self.new_source(path.to_owned(), Some(file.try_clone()?));
         let mut followed = Followed::new(source, inode, 0, now);
-        match entry {
-            Some(entry) if entry.offset <= metadata.len() => {
+        match known {
+            Known::ReadOn(entry) => {
                 (followed.offset, followed.line) = (entry.offset, entry.line);
                 (followed.handed_on, followed.trail) = (entry.offset, entry.trail);
                 followed.fingerprint = entry.fingerprint;
+                followed.format = entry.format;
             }
-            Some(entry) => {
-                let path = path.display();
-                report::warning(&format!(
-                    "{path}: truncated since the last run, which had read {} bytes: reading it \
-                     from the beginning; what was written after those bytes is only read if a copy \
-                     is found beside it",
-                    entry.offset
-                ));
-            }
-            None if is_skipped => {
+            Known::Rewritten(entry) => self.report_rewritten(path, &entry),
+            Known::New if is_skipped => {
                 followed.offset = metadata.len();
                 followed.handed_on = metadata.len();
                 followed.line = line_state_at(&file, followed.offset)?;
                 followed.fingerprint = Fingerprint::take(&file, followed.offset)?;
             }
-            None => {}
+            Known::New => {}
         }
         followed.size_seen = metadata.len();
         let id = followed.id;
         self.watch(&mut followed);
         self.tell(Message::Opened(id, followed.entry()));
-        if had_entries != self.resume.entries().len() && self.has_scanned {
-            self.tell(Message::Carried(self.resume.entries().to_vec()));
-        }
         self.by_inode.insert(inode, id);
         self.note_state(&mut followed);
         self.files.insert(id, followed);
         self.queue(id);
         Ok(Some(id))
+    }
+
+    fn report_rewritten(&mut self, path: &Path, entry: &Entry) {
+        self.rewritten += 1;
+        let path = path.display();
+        match self.rewritten.checked_sub(REPORTED_EACH_MAX) {
+            None | Some(0) => report::warning(&format!(
+                "{path}: truncated or replaced since the last run, which had read {} bytes: reading \
+                 it from the beginning; what was written after those bytes is only read if a copy \
+                 is found beside it",
+                entry.offset
+            )),
+            Some(1) => report::warning(&format!("{path}: the same, and so may more files")),
+            Some(_) => {}
+        }
     }
 
     pub(super) fn watch(&mut self, followed: &mut Followed) {
@@ -198,55 +239,65 @@ impl Tail {
     }
 
     /// Looks for the files of the checkpoint that no pattern found: rotated while VES was stopped.
-    /// Returns the entries whose files could not be looked for.
-    pub(super) fn seek_missing(&mut self) -> Vec<Entry> {
+    /// Those that could not be looked for are sought on.
+    pub(super) fn seek_missing(&mut self) {
+        let mut folders = Folders::default();
         let mut carried = Vec::new();
-        for entry in self.resume.take_all() {
-            match resume::seek(&entry) {
-                Sought::Renamed(path) => match self.open_rotated(&path, &entry) {
-                    Ok(()) => {}
-                    Err(error) => {
+        let mut gone = Vec::new();
+        for entry in self.resume.take_sought() {
+            if self.links.shutdown.begun() {
+                return;
+            }
+            match folders.seek(&entry) {
+                Sought::Renamed(path) => {
+                    if let Err(error) = self.open_rotated(&path, &entry) {
                         self.complain(&path, "open", &error);
                         carried.push(entry);
                     }
-                },
+                }
                 Sought::Unknown => carried.push(entry),
-                Sought::Gone => report::notice(&format!(
-                    "{}: the file that was here during the last run is gone; {} bytes of it were \
-                     collected",
-                    entry.path, entry.offset
-                )),
+                Sought::Gone => gone.push(entry),
             }
         }
-        carried
+        carried.into_iter().for_each(|entry| self.resume.put(entry));
+        report_gone(&gone);
+        for entry in gone {
+            // A file system that is not mounted now may be at the next start.
+            let past = Past::new(entry.clone(), GONE_REMEMBERED);
+            self.resume.lose(entry, Some(past));
+        }
     }
 
     /// Reads on in a file that has a name outside of the patterns now, if it is the entry's file.
     pub(super) fn open_rotated(&mut self, path: &Path, entry: &Entry) -> io::Result<()> {
         if !resume::is_file_of(entry, path)? {
+            self.resume.lose(entry.clone(), None);
             return Ok(());
         }
-        self.resume.keep(vec![entry.clone()]);
+        self.resume.put(entry.clone());
         if let Some(id) = self.open(path)? {
             self.detach(id);
         }
         Ok(())
     }
 
-    /// Looks for files that were made and rotated away while VES was not running: names that go on
-    /// from that of a file of the checkpoint, younger than the checkpoint.
-    pub(super) fn seek_born_meanwhile(&mut self, loaded: &Loaded) {
-        for (path, entry) in resume::seek_born_meanwhile(loaded) {
-            if self.discover.matches(&path) {
-                continue;
-            }
-            self.resume.keep(entry.into_iter().collect());
-            match self.open(&path) {
-                Ok(Some(id)) => self.detach(id),
-                Ok(None) => {}
-                Err(error) => report_trouble(&path, "open", &error),
-            }
+    /// Has the checkpoint keep what is still sought.
+    pub(super) fn tell_carried(&mut self) {
+        if let Some((entries, past)) = self.resume.take_changes() {
+            self.tell(Message::Carried(entries, past));
         }
+    }
+}
+
+fn report_gone(entries: &[Entry]) {
+    for entry in entries.iter().take(REPORTED_EACH_MAX) {
+        report::notice(&format!(
+            "{}: the file that was here during the last run is gone; {} bytes of it were collected",
+            entry.path, entry.offset
+        ));
+    }
+    if let Some(more @ 1..) = entries.len().checked_sub(REPORTED_EACH_MAX) {
+        report::notice(&format!("{more} more files of the last run are gone"));
     }
 }
 

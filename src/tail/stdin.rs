@@ -10,7 +10,7 @@ use super::identity::Fingerprint;
 use super::window::{Cut, cut};
 use super::{CHUNK_BYTES, LineState};
 use crate::enrich::Extent;
-use crate::parse;
+use crate::parse::{self, Detected};
 use crate::transform::Plan;
 
 /// Buffers that are kept for use again.
@@ -170,9 +170,12 @@ impl Stdin {
     }
 }
 
-/// The parser for a stream that begins with `sample`.
-pub(crate) fn sample_parser(sample: &[u8]) -> parse::Parser {
-    let with_newline = [sample, b"\n"].concat();
-    let decided = parse::detect(sample).or_else(|| parse::detect(&with_newline));
-    decided.unwrap_or_else(parse::Parser::raw)
+/// The format of a stream that begins with `sample`, and whether it has enough lines to decide that
+/// for good.
+pub(crate) fn sample_format(sample: &[u8]) -> (Detected, bool) {
+    parse::detect(sample).unwrap_or_else(|| {
+        let with_newline = [sample, b"\n"].concat();
+        let detected = parse::detect(&with_newline);
+        (detected.map_or(Detected::Raw, |(format, _)| format), false)
+    })
 }

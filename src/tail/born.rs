@@ -1,0 +1,171 @@
+//! Files that came while VES was not running and are out of the patterns already: made and rotated
+//! away, or copied before a truncation.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::identity::Inode;
+use super::log_file;
+use super::rotated_name::is_rotation_of;
+use super::{Tail, report_trouble};
+use crate::checkpoint::{Entry, Loaded};
+
+/// How much older than the last sign of life a file may be that the checkpoint does not know: it was
+/// made in the moment between two of its versions.
+const BORN_BEFORE_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes that are compared at each end of a file that may be a copy.
+const COMPARED_BYTES_MAX: u64 = 4096;
+
+/// A file that came meanwhile.
+struct Born {
+    at: SystemTime,
+    path: PathBuf,
+    /// The name that it is a rotated form of.
+    original: PathBuf,
+}
+
+impl Tail {
+    /// Looks beside the files of the checkpoint for rotated forms of logs that came after it, in order
+    /// of birth.
+    /// A copy is read on from where its original was read to; one of a file that is still whole is
+    /// left alone.
+    pub(super) fn seek_born_meanwhile(&mut self, loaded: &Loaded) {
+        let mut entries: HashMap<&Path, Vec<&Entry>> = HashMap::new();
+        let past = loaded.snapshot.past.iter().map(|past| &past.entry);
+        for entry in loaded.snapshot.files.iter().chain(past) {
+            entries
+                .entry(Path::new(&entry.path))
+                .or_default()
+                .push(entry);
+        }
+        let folders: HashSet<&Path> = entries.keys().filter_map(|path| path.parent()).collect();
+        let is_log = |path: &Path| entries.contains_key(path) || self.discover.matches(path);
+        let born = folders.iter().map(|folder| born_in(folder, loaded, is_log));
+        let mut born: Vec<Born> = born.flatten().collect();
+        born.sort_by(|left, right| (left.at, &left.path).cmp(&(right.at, &right.path)));
+        for born in born {
+            if self.links.shutdown.begun() {
+                return;
+            }
+            // A file that a pattern means was found by it.
+            if self.discover.matches(&born.path) {
+                continue;
+            }
+            let originals = entries.get(born.original.as_path());
+            if let Err(error) = self.meet_born(&born, originals.map_or(&[], Vec::as_slice)) {
+                report_trouble(&born.path, "open", &error);
+            }
+        }
+    }
+
+    fn meet_born(&mut self, born: &Born, originals: &[&Entry]) -> io::Result<()> {
+        let Some((file, metadata)) = log_file::open(&born.path)? else {
+            return Ok(());
+        };
+        let inode = Inode::of(&metadata);
+        if self.by_inode.contains_key(&inode) {
+            return Ok(());
+        }
+        // Names are not enough: two logs may begin with the same header.
+        let copied = originals.iter().filter(|entry| {
+            entry.fingerprint.bytes > 0 && entry.is_in(&file) && !self.reads_on_from(entry)
+        });
+        if let Some(entry) = copied.max_by_key(|entry| entry.offset) {
+            self.resume.find(entry);
+            if metadata.len() == entry.offset {
+                // Nobody writes to a copy.
+                return Ok(());
+            }
+            self.resume.put(Entry {
+                inode,
+                path: born.path.to_string_lossy().into_owned(),
+                ..(*entry).clone()
+            });
+        } else if self.is_part_of_followed(&file, born, originals) {
+            return Ok(());
+        }
+        if let Some(id) = self.open(&born.path)? {
+            self.detach(id);
+        }
+        Ok(())
+    }
+
+    /// Whether the entry's own file was found and is read on from there.
+    fn reads_on_from(&self, entry: &Entry) -> bool {
+        let id = self.by_inode.get(&entry.inode);
+        let followed = id.and_then(|id| self.files.get(id));
+        followed.is_some_and(|followed| {
+            followed.fingerprint == entry.fingerprint && followed.offset == entry.offset
+        })
+    }
+
+    /// Whether a file that is followed, and that this one may be a copy of, holds all of it.
+    fn is_part_of_followed(&self, file: &File, born: &Born, originals: &[&Entry]) -> bool {
+        let known = originals.iter().map(|entry| entry.inode);
+        let current = std::fs::metadata(&born.original).ok();
+        let inodes = known.chain(current.map(|metadata| Inode::of(&metadata)));
+        let followed = inodes.filter_map(|inode| self.files.get(self.by_inode.get(&inode)?));
+        let mut paths = followed.map(|followed| followed.path.as_path());
+        paths.any(|path| is_part_of(file, path).unwrap_or(false))
+    }
+}
+
+/// Whether the file at `original` begins with all that `copy` holds, as far as the first and the last
+/// bytes of it tell.
+fn is_part_of(copy: &File, original: &Path) -> io::Result<bool> {
+    let Some((original, metadata)) = log_file::open(original)? else {
+        return Ok(false);
+    };
+    let size = copy.metadata()?.len();
+    let compared = size.min(COMPARED_BYTES_MAX);
+    if size == 0 || metadata.len() < size {
+        return Ok(false);
+    }
+    let is_same_at = |offset: u64| -> io::Result<bool> {
+        let mut buffers = [[0; COMPARED_BYTES_MAX as usize]; 2];
+        let [left, right] = &mut buffers;
+        let count = usize::try_from(compared).map_err(io::Error::other)?;
+        copy.read_exact_at(left.get_mut(..count).unwrap_or_default(), offset)?;
+        original.read_exact_at(right.get_mut(..count).unwrap_or_default(), offset)?;
+        Ok(left == right)
+    };
+    Ok(is_same_at(0)? && is_same_at(size - compared)?)
+}
+
+/// The files in `folder` that are rotated forms of logs and were born after the checkpoint.
+fn born_in(folder: &Path, loaded: &Loaded, is_log: impl Fn(&Path) -> bool) -> Vec<Born> {
+    let Ok(siblings) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let born = siblings.flatten().filter_map(|sibling| {
+        let is_original = |name: &OsStr| is_log(&folder.join(name));
+        let original = folder.join(original_of(&sibling.file_name(), is_original)?);
+        let metadata = sibling.metadata().ok()?;
+        let at = metadata.created().ok()?;
+        let is_young = at.checked_add(BORN_BEFORE_MAX) >= Some(loaded.alive_at);
+        let path = sibling.path();
+        (metadata.is_file() && is_young).then_some(Born { at, path, original })
+    });
+    born.collect()
+}
+
+/// The name that `name` is a rotated form of, if it is one.
+fn original_of(name: &OsStr, is_original: impl Fn(&OsStr) -> bool) -> Option<OsString> {
+    let bytes = name.as_bytes();
+    let is_end = |end: &usize| matches!(bytes.get(*end), Some(b'.' | b'-' | b'_'));
+    let names = (1..bytes.len())
+        .rev()
+        .filter(is_end)
+        .filter_map(|end| bytes.get(..end).map(OsStr::from_bytes));
+    let mut originals = names.filter(|original| is_rotation_of(name, original));
+    originals
+        .find(|original| is_original(original))
+        .map(OsStr::to_owned)
+}
