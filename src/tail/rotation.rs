@@ -120,6 +120,11 @@ impl Tail {
         }
         // What was shipped of a file that is gone cannot be read again after a kill.
         self.is_sync_due |= !detached.is_empty();
+        if !detached.is_empty() {
+            // What the scan did not find may have been written to just before: that is still to be
+            // heard.
+            self.take_hints();
+        }
         for id in detached {
             self.reopen_detached(id);
             self.note_moved(id);
