@@ -82,6 +82,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "COUNT")]
     pub(crate) workers: Option<String>,
 
+    /// Keep VES's threads on a core each
+    #[arg(long)]
+    pub(crate) pin: bool,
+
     /// Where the files of the bench are made, in a folder of their own [default: /dev/shm, or the
     /// folder for temporary files where there is none]
     #[arg(long, value_name = "DIR")]
@@ -233,6 +237,12 @@ struct CollectArgs {
     /// Transform threads [default: one per core, 16 at most]
     #[arg(long, value_name = "COUNT", help_heading = "Batching")]
     workers: Option<String>,
+
+    /// Keep the tail and each transform thread on a core of its own
+    ///
+    /// For machines with cores to spare; measure before you use it.
+    #[arg(long, help_heading = "Batching")]
+    pin: bool,
 
     /// Folder for the checkpoint [default: below /var/lib/ves or ~/.local/state/ves]
     ///

@@ -50,6 +50,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// Transform threads.
     pub workers: usize,
+    /// Whether the tail and the transform threads are kept on one core each.
+    pub pin: bool,
     /// Print live figures to standard error.
     pub stats: bool,
     /// Longest time for an orderly end after SIGINT or SIGTERM.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use core_affinity::CoreId;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -206,12 +207,19 @@ impl Threads {
             })
         });
         let checkpoint = checkpoint.transpose()?;
-        let tail = spawn("ves-tail", move || tail.run())?;
+        let cores = Cores::new(config.pin);
+        let core = cores.get(config.workers);
+        let tail = spawn("ves-tail", move || {
+            pin(core);
+            tail.run()
+        })?;
         let mut pipeline = Vec::new();
         for index in 0..config.workers {
             let (works, hand_over) = (works.clone(), hand_over.clone());
             let (pool, stats) = (pool.clone(), stats.clone());
+            let core = cores.get(index);
             pipeline.push(spawn(&format!("ves-transform-{index}"), move || {
+                pin(core);
                 let mut transform = Transform::new();
                 for work in works {
                     let emit = |done| hand_over.send(done);
@@ -307,6 +315,32 @@ impl Threads {
             std::thread::sleep(Duration::from_millis(5));
         }
         false
+    }
+}
+
+/// The cores that threads are pinned to; none where that is not wanted or cannot be told.
+struct Cores(Vec<CoreId>);
+
+impl Cores {
+    fn new(is_wanted: bool) -> Cores {
+        Cores(if is_wanted {
+            core_affinity::get_core_ids().unwrap_or_default()
+        } else {
+            Vec::new()
+        })
+    }
+
+    /// The core of a thread: round and round.
+    fn get(&self, index: usize) -> Option<CoreId> {
+        self.0.get(index.checked_rem(self.0.len())?).copied()
+    }
+}
+
+/// Keeps the calling thread on a core.
+fn pin(core: Option<CoreId>) {
+    if let Some(core) = core {
+        // A core that was taken away meanwhile is no reason to stop.
+        let _ = core_affinity::set_for_current(core);
     }
 }
 

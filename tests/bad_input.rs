@@ -229,7 +229,7 @@ fn fields_that_are_there_already() {
 fn unknown_keys() {
     let known = "known keys: watch_path, exclude, format, on_parse_error, drop, keep, add, ship_url, \
                  compression, header, request_timeout, ca_file, batch_size, flush_interval, \
-                 line_bytes_max, partial_line_timeout, from, once, state_dir, no_state, workers, \
+                 line_bytes_max, partial_line_timeout, from, once, state_dir, no_state, workers, pin, \
                  stats, shutdown_timeout";
     let message = format!("unknown key `batchsize`; did you mean `batch_size`? {known}");
     let toml = "watch_path = 'x'\n  batchsize = 3\n";

@@ -165,8 +165,10 @@ fn arguments(
             flag(name, value);
         }
     }
-    if once {
-        arguments.push(OsString::from("--once"));
+    for (flag, is_set) in [("--once", once), ("--pin", args.pin)] {
+        if is_set {
+            arguments.push(OsString::from(flag));
+        }
     }
     arguments
 }

@@ -76,6 +76,7 @@ fn flags(args: CollectArgs) -> Settings {
     }
     for (key, flag, is_set) in [
         ("once", "once", args.once),
+        ("pin", "pin", args.pin),
         ("no_state", "no-state", args.no_state),
         ("stats", "stats", args.stats),
     ] {

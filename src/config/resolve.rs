@@ -80,6 +80,7 @@ impl Resolver<'_> {
             once: self.switch("once"),
             state_dir: self.state_dir(&sources, &ship),
             workers: self.workers(),
+            pin: self.switch("pin"),
             stats: self.switch("stats"),
             shutdown_timeout: self.duration("shutdown_timeout", Duration::from_secs(5)),
             format,

@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// All keys of a configuration file. The flag of a key has its name with hyphens; `watch_path` and
 /// `ship_url` have a short one, too.
-pub(crate) const KEYS: [&str; 23] = [
+pub(crate) const KEYS: [&str; 24] = [
     "watch_path",
     "exclude",
     "format",
@@ -32,6 +32,7 @@ pub(crate) const KEYS: [&str; 23] = [
     "state_dir",
     "no_state",
     "workers",
+    "pin",
     "stats",
     "shutdown_timeout",
 ];

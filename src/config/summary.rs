@@ -66,6 +66,7 @@ impl Config {
             None => put("no_state", "true".to_owned()),
         }
         put("workers", self.workers.to_string());
+        put("pin", self.pin.to_string());
         put("stats", self.stats.to_string());
         put("shutdown_timeout", duration(self.shutdown_timeout));
         text
