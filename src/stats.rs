@@ -35,6 +35,7 @@ pub(crate) struct Stats {
     batches_shipped: AtomicU64,
     bytes_unread: AtomicU64,
     files_followed: AtomicU64,
+    wakes: AtomicU64,
     /// When the first batch was shipped, in nanoseconds of `CLOCK_MONOTONIC`; 0 for not yet.
     first_shipped_ns: AtomicU64,
     latencies: Mutex<Latencies>,
@@ -100,6 +101,7 @@ impl Stats {
             batches_shipped: zero(),
             bytes_unread: zero(),
             files_followed: zero(),
+            wakes: zero(),
             first_shipped_ns: zero(),
             latencies: Mutex::new(Latencies {
                 hand_over: histogram(),
@@ -180,6 +182,16 @@ impl Stats {
                  lost; with so many files raise the limit of descriptors (ulimit -n)"
             ));
         }
+    }
+
+    /// Counts a round of the tail, which slept before it.
+    pub(crate) fn add_wake(&self) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Rounds of the tail.
+    pub(crate) fn wakes(&self) -> u64 {
+        self.wakes.load(Ordering::Relaxed)
     }
 
     /// Notes how many files are followed.

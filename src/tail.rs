@@ -265,6 +265,7 @@ impl Tail {
             self.sync_if_due();
             self.rest(woken_at);
             let is_stdin_ready = self.wait();
+            self.links.stats.add_wake();
             if self.links.shutdown.begun() {
                 return Ok(());
             }

@@ -73,6 +73,7 @@ pub(super) fn run(
     let load = Load::Paced {
         rate,
         lines: plan.count,
+        wakes_per_second: run.figures.wakes as f64 / run.wall.as_secs_f64(),
         slip: Percentiles::of(&slip),
         arrivals,
     };

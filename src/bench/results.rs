@@ -29,6 +29,8 @@ pub(crate) enum Load {
         rate: u32,
         /// How many.
         lines: u64,
+        /// How often VES woke up per second.
+        wakes_per_second: f64,
         /// By how much they were written late.
         slip: Percentiles,
         /// What came of them, where that could be seen.
@@ -203,7 +205,13 @@ impl Results {
     }
 
     fn paced_rows(&self, row: &mut dyn FnMut(&str, String)) {
-        let Load::Paced { slip, arrivals, .. } = &self.load else {
+        let Load::Paced {
+            slip,
+            arrivals,
+            wakes_per_second,
+            ..
+        } = &self.load
+        else {
             return;
         };
         if let Some(arrivals) = arrivals {
@@ -216,6 +224,7 @@ impl Results {
             let (lost, duplicated) = (arrivals.lost, arrivals.duplicated);
             row("Lost, duplicated", format!("{lost}, {duplicated}"));
         }
+        row("Wakes", format!("{}/s", count(*wakes_per_second)));
         row(
             "Writer late by",
             format!("p50 {}, p99 {}", millis(slip.p50_us), millis(slip.p99_us)),

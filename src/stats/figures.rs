@@ -31,6 +31,8 @@ pub struct Figures {
     /// When the sink had taken the first batch, in nanoseconds of `CLOCK_MONOTONIC`; `None` where
     /// there was none.
     pub first_shipped_ns: Option<u64>,
+    /// How often the tail woke up.
+    pub wakes: u64,
     /// User and system time of the process, in nanoseconds.
     pub cpu_ns: u64,
     /// The largest resident size of the process in bytes; `None` where there is no procfs.
@@ -93,6 +95,7 @@ impl Figures {
             hand_over,
             flush,
             first_shipped_ns: stats.first_shipped_ns(),
+            wakes: stats.wakes(),
             cpu_ns: clock_ns(ClockId::ProcessCPUTime),
             rss_peak_bytes: rss_peak_bytes(),
         }
