@@ -1,7 +1,15 @@
 //! The stages as plain functions, for benchmarks and fuzz targets: what the threads of the pipeline
 //! call, without threads, channels and files. Not an interface to build on.
 
+mod follow;
+mod scan;
+mod sink;
+
 use std::path::Path;
+
+pub use follow::{Arrival, CutSizes, follow};
+pub use scan::{count_newlines_in_windows, split_lines};
+pub use sink::OpenSink;
 
 use crate::config::Config;
 use crate::enrich::{self, Extent, Suffix};
@@ -16,6 +24,15 @@ pub enum Kernels {
     Detected,
     /// The portable ones.
     Portable,
+}
+
+impl Kernels {
+    fn level(self) -> Level {
+        match self {
+            Kernels::Detected => Level::detect(),
+            Kernels::Portable => Level::Portable,
+        }
+    }
 }
 
 /// What became of the lines of a chunk.
@@ -37,6 +54,7 @@ pub struct LineTransform {
     plan: Plan,
     suffix: Suffix,
     transform: Transform,
+    line_bytes_max: usize,
 }
 
 impl LineTransform {
@@ -49,22 +67,24 @@ impl LineTransform {
             Format::Raw => Parser::raw(),
             Format::LogFormat(format) => Parser::LogFormat(format.clone()),
         };
-        let transform = match kernels {
-            Kernels::Detected => Transform::new(),
-            Kernels::Portable => Transform::at(Level::Portable),
-        };
         LineTransform {
             plan: Plan::new(parser, config),
             suffix: Suffix::new(&config.add, &enrich::host_name(), Path::new("access.log")),
-            transform,
+            transform: Transform::at(kernels.level()),
+            line_bytes_max: config.line_bytes_max,
         }
     }
 
     /// Appends the records of the lines of `chunk` to `out`.
     pub fn run(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Outcome {
+        self.run_extent(chunk, Extent::Whole, out)
+    }
+
+    /// The same for lines of which the chunk holds that much.
+    fn run_extent(&mut self, chunk: &[u8], extent: Extent, out: &mut Vec<u8>) -> Outcome {
         let input = Input {
             bytes: chunk,
-            extent: Extent::Whole,
+            extent,
             suffix: &self.suffix,
         };
         let limits = Limits {
@@ -73,6 +93,16 @@ impl LineTransform {
         };
         let (_, counts) = self.transform.run(&self.plan, input, 0, limits, out);
         Outcome::from(counts)
+    }
+}
+
+impl Outcome {
+    /// Adds `other` to this one.
+    pub fn add(&mut self, other: Outcome) {
+        self.lines += other.lines;
+        self.records += other.records;
+        self.dropped += other.dropped;
+        self.empty += other.empty;
     }
 }
 

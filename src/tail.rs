@@ -38,6 +38,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use chunk::{Chunk, Work};
 pub(crate) use dispatch::Dispatch;
 pub(crate) use identity::{Fingerprint, Inode, Trail};
+pub(crate) use map::Window;
+pub(crate) use window::{Cut, cut};
 
 use crate::checkpoint::{Loaded, Message};
 use crate::config::{self, AddedField, Config};

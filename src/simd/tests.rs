@@ -76,7 +76,25 @@ fn spiky_bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
+/// Under Miri, which takes a thousand times as long, few cases and no file of failures.
+fn config() -> ProptestConfig {
+    if cfg!(miri) {
+        ProptestConfig {
+            cases: 12,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        }
+    } else {
+        ProptestConfig::default()
+    }
+}
+
+/// Bytes that make a text longer than a block.
+const LONG_FILLER: std::ops::Range<usize> = if cfg!(miri) { 100..300 } else { 8000..8300 };
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn find_is_position(
         bytes in spiky_bytes(), cut in any::<(prop::sample::Index, prop::sample::Index)>(),
@@ -118,7 +136,7 @@ proptest! {
     #[test]
     fn a_map_tells_what_a_look_at_each_byte_tells(
         bytes in spiky_bytes(), start in any::<prop::sample::Index>(),
-        filler in prop_oneof![3 => Just(0), 1 => 8000usize..8300],
+        filler in prop_oneof![3 => Just(0), 1 => LONG_FILLER],
         more in prop::collection::vec(any::<u8>(), 0..9),
     ) {
         let bytes = [bytes.clone(), vec![b'.'; filler], bytes].concat();

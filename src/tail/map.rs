@@ -63,9 +63,18 @@ impl Window {
     /// # Errors
     /// What mmap says; [`io::ErrorKind::QuotaExceeded`] when too many windows are in use.
     pub(crate) fn map(file: &File, offset: u64) -> io::Result<Window> {
+        Window::map_bytes(file, offset, WINDOW_BYTES)
+    }
+
+    /// The same with a window of `bytes`, rounded up to whole pages.
+    ///
+    /// # Errors
+    /// As for [`Window::map`].
+    pub(crate) fn map_bytes(file: &File, offset: u64, bytes: u64) -> io::Result<Window> {
         install_guard()?;
         let offset = offset - offset % page_bytes();
-        let bytes = usize::try_from(WINDOW_BYTES).map_err(io::Error::other)?;
+        let bytes = bytes.next_multiple_of(page_bytes());
+        let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
         // SAFETY: others may write to the file or truncate it while it is mapped. Loads beyond its
         // end are caught by the guard, under which every window is registered before its first
         // load. Changing bytes are no more than wrong input: `bytes` is only read by code that is
@@ -83,7 +92,7 @@ impl Window {
 
     /// The offset in the file at which the window ends.
     pub(crate) fn end(&self) -> u64 {
-        self.offset + WINDOW_BYTES
+        self.offset + self.map.len() as u64
     }
 
     /// The bytes at those offsets of the file, which the caller has seen to be below its size.

@@ -61,8 +61,9 @@ fn cut_lines(available: &[u8], bytes_wanted: usize, line_bytes_max: usize) -> Cu
     if let Some(newline) = memchr::memrchr(b'\n', head) {
         return Cut::Lines { bytes: newline + 1 };
     }
+    // The longest line that is allowed, its newline, and the carriage return before that.
     let rest = rest
-        .get(..line_bytes_max.min(rest.len()))
+        .get(..(line_bytes_max + 2).min(rest.len()))
         .unwrap_or_default();
     if let Some(newline) = memchr::memchr(b'\n', rest) {
         return Cut::Lines {
@@ -88,10 +89,12 @@ fn cut_continued(available: &[u8], line_bytes_max: usize) -> Cut {
 }
 
 /// A line without an end in sight: cut off when it is longer than is allowed. One byte more than
-/// the limit goes into the chunk, so that the transform cuts it like any other long line.
+/// the limit goes into the chunk, so that the transform cuts it like any other long line. A carriage
+/// return behind the last byte that is allowed may be the first half of the line's end.
 fn cut_too_long(available: &[u8], line_bytes_max: usize) -> Cut {
-    if available.len() <= line_bytes_max {
-        return Cut::Unfinished;
+    match available.get(line_bytes_max..) {
+        None | Some([] | [b'\r']) => return Cut::Unfinished,
+        Some(_) => {}
     }
     Cut::Line {
         bytes: line_bytes_max + 1,
@@ -138,6 +141,21 @@ mod tests {
             then: LineState::Start,
         };
         assert_eq!(cut(b"ab\nnext\n", 4, LineState::Skipping, 10), end);
+    }
+
+    /// The end of a line whose text is as long as is allowed came in two writes, `\r` and `\n`: its
+    /// record was flagged as truncated, though nothing of it was missing.
+    #[test]
+    fn a_line_of_the_greatest_length_may_end_in_two_pieces() {
+        for line in [LineState::Start, LineState::Continued] {
+            assert_eq!(cut(b"0123456789\r", 4, line, 10), Cut::Unfinished);
+            let too_long = cut(b"0123456789\rx", 4, line, 10);
+            assert!(matches!(too_long, Cut::Line { bytes: 11, .. }));
+        }
+        let whole = Cut::Lines { bytes: 12 };
+        for wanted in [1, 2, 100] {
+            assert_eq!(cut(b"0123456789\r\n", wanted, LineState::Start, 10), whole);
+        }
     }
 
     #[test]
