@@ -10,6 +10,10 @@ use crate::transform::Counts;
 /// writes in the range that measured best (256 KiB to 1 MiB).
 pub(crate) const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// Memory of a new batch, that of 1000 usual records: only what is used of it becomes resident, and
+/// a buffer that grew step by step would leave holes in the heap.
+const PAYLOAD_BYTES: usize = BATCH_BYTES_MAX / 2;
+
 /// A buffer that grew past this for a giant line is freed instead of kept.
 const KEPT_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 
@@ -51,7 +55,7 @@ impl Batch {
         Batch {
             sequence: 0,
             is_last: false,
-            payload: Vec::new(),
+            payload: Vec::with_capacity(PAYLOAD_BYTES),
             counts: Counts::default(),
             input_bytes: 0,
             progress: Vec::new(),

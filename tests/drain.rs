@@ -1,5 +1,4 @@
 //! A backlog on several threads: nothing is lost, and the order of the file is that of the sink.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "util/kit.rs"]
 mod util;
