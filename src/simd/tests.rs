@@ -80,7 +80,7 @@ fn spiky_bytes() -> impl Strategy<Value = Vec<u8>> {
 fn config() -> ProptestConfig {
     if cfg!(miri) {
         ProptestConfig {
-            cases: 12,
+            cases: 3,
             failure_persistence: None,
             ..ProptestConfig::default()
         }
