@@ -159,6 +159,8 @@ pub(crate) struct Tail {
     polled: HashSet<FileId>,
     /// Files that hold a window or a descriptor.
     awake: Vec<FileId>,
+    /// Files that may hold a window, those first that got theirs first.
+    windowed: VecDeque<FileId>,
     /// Files with a last line that has no newline yet.
     unfinished: HashSet<FileId>,
     /// Paths that the last scan could not use; their trouble was reported.
@@ -210,6 +212,7 @@ impl Tail {
             ready: VecDeque::new(),
             polled: HashSet::new(),
             awake: Vec::new(),
+            windowed: VecDeque::new(),
             unfinished: HashSet::new(),
             failing: HashSet::new(),
             complained: HashSet::new(),

@@ -69,6 +69,8 @@ pub(crate) struct Followed {
     pub(crate) is_queued: bool,
     /// Whether it is in the list of files that hold a window or a descriptor.
     pub(crate) is_awake: bool,
+    /// Whether it is in the list of files that may hold a window.
+    pub(crate) is_windowed: bool,
     /// Its format, once that was decided by its first lines.
     pub(crate) format: Option<Detected>,
     plan: Option<Arc<Plan>>,
@@ -122,6 +124,7 @@ impl Followed {
             watch: None,
             is_queued: false,
             is_awake: false,
+            is_windowed: false,
             format: None,
             plan: None,
             window: None,
@@ -218,7 +221,7 @@ impl Followed {
         (self.line, self.trail, self.handed_on) = (LineState::Start, Trail::default(), 0);
         self.grown_at = now;
         self.unfinished_since = None;
-        self.is_awake = false;
+        (self.is_awake, self.is_windowed) = (false, false);
         self.window = None;
         (self.format, self.plan) = (None, None);
     }
