@@ -25,9 +25,8 @@ use crate::parse::Span;
 
 /// The kernel set of one instruction set. `Copy` and empty: it is passed by value to be inlined.
 pub(crate) trait Kernels: Copy {
-    /// Runs `body` with these kernels in a frame of its own. PERF: parsing and writing a line in one
-    /// frame with all around it leaves too few registers: 1650 instructions a line, a third of them
-    /// moving things to the stack and back.
+    /// Runs `body` with these kernels in a frame of its own. PERF: the loops of the parser need the
+    /// registers; by itself this gained nothing that could be measured (2026-11-24).
     fn call<L: Loop>(self, body: L) -> L::Output;
 
     /// The index of the first `needle` in `haystack[start..end]`, or `end` where there is none.
