@@ -6,7 +6,7 @@
 //! thread to wake up. The tail thread ships only what the sink takes at once and leaves the rest to
 //! the ship thread: it must never wait for a sink.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -426,32 +426,25 @@ impl ShipThread {
     }
 }
 
-/// Batches that came before their turn, by work unit and then in the order of that. As many units
-/// as there are tickets at most.
+/// Batches that came before their turn, in the order in which they came, which within a work unit is
+/// that of their lines. They are few: those of as many units as there are tickets at most. So a list
+/// that keeps its memory does.
 #[derive(Debug, Default)]
-struct Early {
-    units: BTreeMap<u64, std::collections::VecDeque<Batch>>,
-}
+struct Early(Vec<Batch>);
 
 impl Early {
     fn is_empty(&self) -> bool {
-        self.units.is_empty()
+        self.0.is_empty()
     }
 
     fn put(&mut self, batch: Batch) {
-        self.units
-            .entry(batch.sequence)
-            .or_default()
-            .push_back(batch);
+        self.0.push(batch);
     }
 
     fn take(&mut self, sequence: u64) -> Option<Batch> {
-        let unit = self.units.get_mut(&sequence)?;
-        let batch = unit.pop_front();
-        if unit.is_empty() {
-            self.units.remove(&sequence);
-        }
-        batch
+        let is_next = |batch: &Batch| batch.sequence == sequence;
+        let index = self.0.iter().position(is_next)?;
+        Some(self.0.remove(index))
     }
 }
 
