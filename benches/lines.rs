@@ -6,9 +6,8 @@ use std::hint::black_box;
 use std::io::Write;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ves::config::{Config, Settings};
 use ves::parse::log_format::COMBINED;
-use ves::stages::{Kernels, LineTransform, split_lines};
+use ves::stages::{Kernels, LineTransform, config, split_lines};
 use ves_load::{Lines, Spec};
 
 /// Bytes of a chunk as the tail cuts them.
@@ -48,22 +47,6 @@ fn custom_chunk() -> Vec<u8> {
     custom
 }
 
-fn config(format: &str, filter: Option<&str>) -> Config {
-    let mut settings = Settings::default();
-    settings.set_flags(
-        "watch_path",
-        "watch",
-        vec!["/var/log/access.log".to_owned()],
-    );
-    settings.set_flag("ship_url", "ship", "null:".to_owned());
-    settings.set_flag("format", "format", format.to_owned());
-    settings.set_switch("no_state", "no-state");
-    if let Some(filter) = filter {
-        settings.set_flags("drop", "drop", vec![filter.to_owned()]);
-    }
-    settings.resolve().unwrap()
-}
-
 fn ends(criterion: &mut Criterion) {
     // Large enough that what a call allocates does not show.
     let bytes = chunk().repeat(16);
@@ -100,7 +83,7 @@ fn transform(criterion: &mut Criterion) {
     ] {
         group.throughput(Throughput::Bytes(chunk.len() as u64));
         for (name, filter) in [("all", None), ("filtered", Some(filter))] {
-            let config = config(format, filter);
+            let config = config(format, filter).unwrap();
             for (kernels_name, kernels) in KERNELS {
                 let id = BenchmarkId::new(format!("{format_name}, {name}"), kernels_name);
                 let mut transform = LineTransform::new(&config, kernels);
@@ -123,7 +106,8 @@ fn transform(criterion: &mut Criterion) {
 
 fn compression(criterion: &mut Criterion) {
     let mut records = Vec::new();
-    LineTransform::new(&config("nginx", None), Kernels::Detected).run(&chunk(), &mut records);
+    LineTransform::new(&config("nginx", None).unwrap(), Kernels::Detected)
+        .run(&chunk(), &mut records);
     let mut group = criterion.benchmark_group("zstd");
     group.throughput(Throughput::Bytes(records.len() as u64));
     for level in [1, 3] {

@@ -7,15 +7,36 @@ mod sink;
 
 use std::path::Path;
 
-pub use follow::{Arrival, CutSizes, follow};
+pub use follow::{Arrival, CutSizes, follow, only_overdue};
 pub use scan::{count_newlines_in_windows, split_lines};
 pub use sink::OpenSink;
 
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::enrich::{self, Extent, Suffix};
+use crate::error::Result;
 use crate::parse::{Format, Parser};
 use crate::simd::Level;
 use crate::transform::{Counts, Input, Limits, Plan, Transform};
+
+/// The configuration of a job of that format, whose lines are dropped where `drop` is true.
+///
+/// # Errors
+/// When the format or the expression is not one.
+pub fn config(format: &str, drop: Option<&str>) -> Result<Config> {
+    let mut settings = Settings::default();
+    settings.set_flags(
+        "watch_path",
+        "watch",
+        vec!["/var/log/access.log".to_owned()],
+    );
+    settings.set_flag("ship_url", "ship", "null:".to_owned());
+    settings.set_flag("format", "format", format.to_owned());
+    settings.set_switch("no_state", "no-state");
+    if let Some(drop) = drop {
+        settings.set_flags("drop", "drop", vec![drop.to_owned()]);
+    }
+    settings.resolve()
+}
 
 /// Which kernels do the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

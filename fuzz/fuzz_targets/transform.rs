@@ -5,8 +5,7 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use ves::config::Settings;
-use ves::stages::{Kernels, LineTransform};
+use ves::stages::{Kernels, LineTransform, config};
 
 const CUSTOM: &str = r#"$remote_addr|$time_local|"$request"|$status|$request_time"#;
 
@@ -33,19 +32,7 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let compile = |(format, filter): (&str, Option<&str>)| {
-        let mut settings = Settings::default();
-        settings.set_flags(
-            "watch_path",
-            "watch",
-            vec!["/var/log/access.log".to_owned()],
-        );
-        settings.set_flag("ship_url", "ship", "null:".to_owned());
-        settings.set_flag("format", "format", format.to_owned());
-        settings.set_switch("no_state", "no-state");
-        if let Some(filter) = filter {
-            settings.set_flags("drop", "drop", vec![filter.to_owned()]);
-        }
-        let mut config = settings.resolve().expect("the settings are valid");
+        let mut config = config(format, filter).expect("the settings are valid");
         config.line_bytes_max = LINE_BYTES_MAX;
         Case {
             detected: LineTransform::new(&config, Kernels::Detected),

@@ -6,23 +6,13 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use ves::config::Settings;
-use ves::stages::{Arrival, CutSizes, Kernels, LineTransform, follow};
+use ves::stages::{Arrival, CutSizes, Kernels, LineTransform, config, follow, only_overdue};
 
 /// One for each longest line that is tried, from a byte on.
 const LINE_BYTES_MAX: usize = 48;
 
 fn transforms() -> Vec<LineTransform> {
-    let mut settings = Settings::default();
-    settings.set_flags(
-        "watch_path",
-        "watch",
-        vec!["/var/log/access.log".to_owned()],
-    );
-    settings.set_flag("ship_url", "ship", "null:".to_owned());
-    settings.set_flag("format", "format", "raw".to_owned());
-    settings.set_switch("no_state", "no-state");
-    let mut config = settings.resolve().expect("the settings are valid");
+    let mut config = config("raw", None).expect("the format is one");
     let compile = |line_bytes_max| {
         config.line_bytes_max = line_bytes_max;
         LineTransform::new(&config, Kernels::Detected)
@@ -54,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
             transform,
             content,
             &only_overdue(&arrivals),
-            WHOLE,
+            CutSizes::WHOLE,
             &mut whole,
         );
         assert_eq!(
@@ -65,30 +55,9 @@ fuzz_target!(|input: &[u8]| {
     });
 });
 
-const WHOLE: CutSizes = CutSizes {
-    bytes_wanted: usize::MAX / 2,
-    window_bytes: usize::MAX / 2,
-};
-
 fn arrival(piece: &u8) -> Arrival {
     Arrival {
         bytes: usize::from(piece & 0x7f),
         is_overdue: piece & 0x80 != 0,
     }
-}
-
-/// The same looks without those at which nothing was overdue: when a line is shipped in parts, where
-/// is decided by time.
-fn only_overdue(arrivals: &[Arrival]) -> Vec<Arrival> {
-    let (mut merged, mut waiting) = (Vec::new(), 0);
-    for arrival in arrivals {
-        waiting += arrival.bytes;
-        if arrival.is_overdue {
-            merged.push(Arrival {
-                bytes: std::mem::take(&mut waiting),
-                is_overdue: true,
-            });
-        }
-    }
-    merged
 }

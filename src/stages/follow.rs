@@ -106,24 +106,39 @@ impl Follower<'_> {
     }
 }
 
+impl CutSizes {
+    /// Nothing is cut for its size.
+    pub const WHOLE: CutSizes = CutSizes {
+        bytes_wanted: usize::MAX / 2,
+        window_bytes: usize::MAX / 2,
+    };
+}
+
+/// The same looks without those at which nothing was overdue: when a line is shipped in parts, where
+/// is decided by time.
+#[must_use]
+pub fn only_overdue(arrivals: &[Arrival]) -> Vec<Arrival> {
+    let (mut merged, mut waiting) = (Vec::new(), 0);
+    for arrival in arrivals {
+        waiting += arrival.bytes;
+        if arrival.is_overdue {
+            merged.push(Arrival {
+                bytes: std::mem::take(&mut waiting),
+                is_overdue: true,
+            });
+        }
+    }
+    merged
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::Kernels;
+    use super::super::{Kernels, config};
     use super::*;
-    use crate::config::Settings;
     use proptest::prelude::*;
 
     fn transform(line_bytes_max: usize) -> LineTransform {
-        let mut settings = Settings::default();
-        settings.set_flags(
-            "watch_path",
-            "watch",
-            vec!["/var/log/access.log".to_owned()],
-        );
-        settings.set_flag("ship_url", "ship", "null:".to_owned());
-        settings.set_flag("format", "format", "raw".to_owned());
-        settings.set_switch("no_state", "no-state");
-        let mut config = settings.resolve().unwrap();
+        let mut config = config("raw", None).unwrap();
         config.line_bytes_max = line_bytes_max;
         LineTransform::new(&config, Kernels::Detected)
     }
@@ -139,26 +154,6 @@ mod tests {
         let outcome = follow(&mut transform, content, arrivals, sizes, &mut out);
         (String::from_utf8(out).unwrap(), outcome)
     }
-
-    /// The same looks without those at which nothing was overdue.
-    fn only_overdue(arrivals: &[Arrival]) -> Vec<Arrival> {
-        let (mut merged, mut waiting) = (Vec::new(), 0);
-        for arrival in arrivals {
-            waiting += arrival.bytes;
-            if arrival.is_overdue {
-                merged.push(Arrival {
-                    bytes: std::mem::take(&mut waiting),
-                    is_overdue: true,
-                });
-            }
-        }
-        merged
-    }
-
-    const WHOLE: CutSizes = CutSizes {
-        bytes_wanted: usize::MAX / 2,
-        window_bytes: usize::MAX / 2,
-    };
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(3000))]
@@ -187,7 +182,7 @@ mod tests {
                 window_bytes: line_bytes_max + more_window_bytes,
             };
             let pieces = output(line_bytes_max, &content, &arrivals, sizes);
-            let whole = output(line_bytes_max, &content, &only_overdue(&arrivals), WHOLE);
+            let whole = output(line_bytes_max, &content, &only_overdue(&arrivals), CutSizes::WHOLE);
             prop_assert_eq!(pieces, whole);
         }
     }
@@ -196,7 +191,7 @@ mod tests {
     fn a_line_that_is_overdue_is_shipped_in_two_parts() {
         let arrivals =
             [(2, true), (2, false)].map(|(bytes, is_overdue)| Arrival { bytes, is_overdue });
-        let (out, outcome) = output(100, b"abcd\nef\n", &arrivals, WHOLE);
+        let (out, outcome) = output(100, b"abcd\nef\n", &arrivals, CutSizes::WHOLE);
         let partial = |text| format!("{{\"message\":\"{text}\",\"partial\":true}}\n");
         let expected = [&partial("ab"), &partial("cd"), "{\"message\":\"ef\"}\n"].concat();
         assert_eq!(out, expected);
