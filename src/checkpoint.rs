@@ -57,6 +57,16 @@ pub(crate) struct Entry {
     pub(crate) format: Option<Detected>,
     /// Where it was last seen: tells the folder to search when it was renamed meanwhile.
     pub(crate) path: String,
+    /// Where it ended when it had no name any more and had been quiet for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deleted_at: Option<u64>,
+}
+
+impl Entry {
+    /// Whether it was deleted, and all that was in it is done: nothing of it is missed.
+    pub(crate) fn is_done_for(&self) -> bool {
+        self.deleted_at == Some(self.offset)
+    }
 }
 
 /// A file that is not followed any more, but may be met again.
@@ -127,6 +137,9 @@ pub(crate) enum Message {
     Detected(FileId, Option<Detected>),
     /// A file has another path.
     Moved(FileId, String),
+    /// A file has no name any more, and nothing was written to it for a while. All of it will be done
+    /// when everything before the offset is.
+    Deleted(FileId, u64),
     /// A file is no longer followed. Its entry goes when everything before the offset is done, at
     /// once where there is none.
     Ended(FileId, Option<u64>),
@@ -189,6 +202,9 @@ impl Ledger {
                 self.change(file, |followed| followed.entry.format = format);
             }
             Message::Moved(file, path) => self.change(file, |followed| followed.entry.path = path),
+            Message::Deleted(file, end) => {
+                self.change(file, |followed| followed.entry.deleted_at = Some(end));
+            }
             Message::Ended(file, None) => drop(self.files.remove(&file)),
             Message::Ended(file, ends_at) => {
                 self.change(file, |followed| followed.ends_at = ends_at);
@@ -361,6 +377,7 @@ mod tests {
             trail: Trail::default(),
             format: None,
             path: format!("/l/{ino}.log"),
+            deleted_at: None,
         }
     }
 

@@ -390,3 +390,31 @@ fn the_format_of_a_file_is_the_same_after_a_restart() {
     assert_eq!(records[1]["message"], "not of the format");
     assert_eq!(util::number(&records[2]), 2);
 }
+
+/// A file that was deleted long after its last line was shipped counted as lost for ten seconds: a
+/// kill in that time kept the end of the sink, and records of other files were there twice.
+#[test]
+fn a_file_that_was_done_before_it_was_deleted_is_not_missed_after_a_kill() {
+    let bench = Bench::new();
+    let mut first = Writer::new(bench.path("logs/a.log"));
+    first.write(50);
+    let ves = bench.collect("*.log", &[]);
+    wait_until("the records", || bench.records().len() == 50);
+    std::fs::remove_file(bench.path("logs/a.log")).unwrap();
+    let checkpoint = || std::fs::read_to_string(bench.path("state/checkpoint.json")).unwrap();
+    wait_until("a word of the deletion", || {
+        checkpoint().contains("deleted_at")
+    });
+    let mut second = Writer::new(bench.path("logs/b.log"));
+    second.written = 50;
+    for count in 51..=250 {
+        second.write(1);
+        wait_until("the record", || bench.records().len() == count);
+    }
+    ves.kill();
+    let ves = bench.collect("*.log", &[]);
+    second.write(1);
+    wait_until("the last record", || bench.numbers().contains(&251));
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 251);
+}

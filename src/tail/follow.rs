@@ -71,6 +71,8 @@ pub(crate) struct Followed {
     pub(crate) is_awake: bool,
     /// Whether it is in the list of files that may hold a window.
     pub(crate) is_windowed: bool,
+    /// The end up to which the checkpoint was told that it is deleted.
+    pub(crate) told_deleted_at: Option<u64>,
     /// Its format, once that was decided by its first lines.
     pub(crate) format: Option<Detected>,
     plan: Option<Arc<Plan>>,
@@ -125,6 +127,7 @@ impl Followed {
             is_queued: false,
             is_awake: false,
             is_windowed: false,
+            told_deleted_at: None,
             format: None,
             plan: None,
             window: None,
@@ -141,6 +144,7 @@ impl Followed {
             trail: self.trail,
             format: self.format,
             path: self.real_path.to_string_lossy().into_owned(),
+            deleted_at: None,
         }
     }
 

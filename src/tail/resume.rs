@@ -212,6 +212,7 @@ mod tests {
                 trail: Trail::default(),
                 format: None,
                 path: path.to_string_lossy().into_owned(),
+                deleted_at: None,
             }
         };
         let (first, second) = (entry_of("first"), entry_of("second"));

@@ -261,6 +261,7 @@ impl Tail {
                     }
                 }
                 Sought::Unknown => carried.push(entry),
+                Sought::Gone if entry.is_done_for() => {}
                 Sought::Gone => gone.push(entry),
             }
         }
