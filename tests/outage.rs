@@ -125,3 +125,36 @@ fn shifting_rotations_in_quick_succession_lose_nothing() {
     assert_each_once(&bench.numbers(), writer.written);
     assert!(is_complete);
 }
+
+/// The sizes of files that waited for the sink were not looked at, so that nobody knew what a
+/// truncation meanwhile had cost.
+#[test]
+fn what_is_truncated_while_the_server_is_down_is_counted_to_the_byte() {
+    let bench = Bench::new();
+    let mut server = HttpServer::start();
+    server.refuse();
+    let log = bench.path("logs/a.log");
+    let mut writer = Writer::new(log.clone());
+    let ves = Ves::start_command(
+        collect(&bench, "a.log", &server.url("/")),
+        &bench.path("stderr"),
+    );
+    wait_until("the start", || bench.path("state/checkpoint.json").exists());
+    // More of them than may be in flight.
+    for _ in 0..25 {
+        writer.write(1);
+        std::thread::sleep(std::time::Duration::from_millis(30));
+    }
+    util::append(&log).set_len(0).unwrap();
+    writer.write(1);
+    server.accept_again();
+    let taken = || numbers(&server.taken());
+    wait_until("the last record", || taken().contains(&writer.written));
+    wait_until("a word of the loss", || bench.stderr().contains("are lost"));
+    assert!(ves.terminate().success());
+    let lost = (1..=writer.written).filter(|number| !taken().contains(number));
+    let lost_bytes: usize = lost.map(|number| util::line(number).len()).sum();
+    assert!(lost_bytes > 0);
+    let said = format!("truncated before {lost_bytes} of its bytes");
+    assert!(bench.stderr().contains(&said), "{said}: {}", bench.stderr());
+}

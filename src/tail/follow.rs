@@ -207,8 +207,17 @@ impl Followed {
             .ok()
             .filter(|metadata| Inode::of(metadata) == self.inode)
             .map(|metadata| metadata.len());
-        self.size_seen = size.unwrap_or(self.size_seen);
+        self.size_seen = self.size_seen.max(size.unwrap_or_default());
         source.is_some_and(Source::is_torn) || size.is_some_and(|size| size != self.size)
+    }
+
+    /// Notes the size of an open file before it is read: it may be truncated by then.
+    pub(crate) fn note_size(&mut self) {
+        let source = self.source.as_ref();
+        let file = source.and_then(|source| source.file.as_ref());
+        if let Some(metadata) = file.and_then(|file| file.metadata().ok()) {
+            self.size_seen = self.size_seen.max(metadata.len());
+        }
     }
 
     /// Bytes that were seen in the file and never read.

@@ -20,6 +20,9 @@ use crate::checkpoint::Message;
 use crate::enrich::Suffix;
 use crate::ship::Ended;
 
+/// Files whose sizes are looked at between two looks for room: a thousandth of the time.
+const SIZES_NOTED: usize = 16;
+
 impl Tail {
     /// Reads everything that is there to read.
     pub(super) fn read_ready(&mut self) -> std::result::Result<(), Ended> {
@@ -48,8 +51,21 @@ impl Tail {
                 return Ok(true);
             }
             self.serve();
+            self.note_sizes();
         }
         Ok(false)
+    }
+
+    /// Looks at the sizes of some of the files that wait to be read, in turn: when one is truncated
+    /// before the sink takes anything again, what is lost is counted.
+    fn note_sizes(&mut self) {
+        let count = self.ready.len().min(SIZES_NOTED);
+        for id in self.ready.iter().take(count) {
+            if let Some(followed) = self.files.get_mut(id) {
+                followed.note_size();
+            }
+        }
+        self.ready.rotate_left(count);
     }
 
     /// Does what events and the clock ask for, short of reading.
