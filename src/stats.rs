@@ -251,6 +251,7 @@ pub(crate) fn histogram() -> Histogram<u64> {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+/// A duration in the unit of the histograms, up to the longest that they hold.
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(LATENCY_US_MAX)
 }

@@ -45,14 +45,7 @@ fn run_once(args: &BenchArgs, folder: &Path, log: &Path, interrupted: &Interrupt
     // Each run writes its records anew.
     let _ = std::fs::remove_file(sink_path(folder));
     let run = Collector::start(args, folder, log, true)?.wait(interrupted)?;
-    let figures = &run.figures;
-    let accounted = figures.records_shipped + figures.lines_filtered;
-    if figures.lines_read != u64::from(args.lines) || accounted != figures.lines_read {
-        return Err(Error::Unfinished(format!(
-            "{} lines were written, {} were read, {} shipped and {} dropped by the filter",
-            args.lines, figures.lines_read, figures.records_shipped, figures.lines_filtered
-        )));
-    }
+    run.check(args.lines.into())?;
     Ok(run)
 }
 

@@ -121,6 +121,24 @@ impl Collector {
     }
 }
 
+impl Run {
+    /// That each of `lines` lines was read, and shipped or dropped by the filter.
+    ///
+    /// # Errors
+    /// When it was not, with what became of them.
+    pub(super) fn check(&self, lines: u64) -> Result<()> {
+        let figures = &self.figures;
+        let accounted = figures.records_shipped + figures.lines_filtered;
+        if figures.lines_read == lines && accounted == lines {
+            return Ok(());
+        }
+        Err(Error::Unfinished(format!(
+            "{lines} lines were written, {} were read, {} shipped and {} dropped by the filter",
+            figures.lines_read, figures.records_shipped, figures.lines_filtered
+        )))
+    }
+}
+
 impl Drop for Collector {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {

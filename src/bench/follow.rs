@@ -24,7 +24,7 @@ use crate::cli::{BenchArgs, BenchSink};
 use crate::error::{Error, Result};
 use crate::pipeline::Percentiles;
 use crate::stats::process::ProcessUsage;
-use crate::stats::{display, histogram};
+use crate::stats::{display, histogram, micros};
 
 /// Time before the measuring begins, at the same rate: the first touch of memory is not counted.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ pub(super) fn run(
     let slip = slip?;
     collector.end();
     let run = collector.wait(interrupted)?;
-    check(&run, plan.count)?;
+    run.check(plan.count)?;
     let arrivals = arrived.map(|seen| seen.arrivals(&plan, &run));
     let load = Load::Paced {
         rate,
@@ -296,20 +296,4 @@ fn wait_for_arrival(has_sink: bool, folder: &Path, plan: &Plan) {
         }
         before = now;
     }
-}
-
-fn check(run: &Run, lines: u64) -> Result<()> {
-    let figures = &run.figures;
-    let accounted = figures.records_shipped + figures.lines_filtered;
-    if figures.lines_read == lines && accounted == lines {
-        return Ok(());
-    }
-    Err(Error::Unfinished(format!(
-        "{lines} lines were written, {} were read, {} shipped and {} dropped by the filter",
-        figures.lines_read, figures.records_shipped, figures.lines_filtered
-    )))
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
