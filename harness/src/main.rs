@@ -2,6 +2,7 @@
 
 mod cli;
 mod generate;
+mod results;
 
 use std::process::ExitCode;
 
