@@ -1,8 +1,17 @@
 //! `ves-harness`: makes load for log collectors and measures them.
 
 mod cli;
+mod clock;
+mod collector;
+mod dataset;
 mod generate;
+mod interrupt;
+mod latency;
+mod pace;
 mod results;
+mod sample;
+mod sink;
+mod verify;
 
 use std::process::ExitCode;
 

@@ -9,10 +9,13 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// What a run is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Phase {
     /// Few lines, each record compared with what was expected.
+    #[default]
     Verify,
     /// From the start of the process to its first record; then nothing to do.
     Startup,
@@ -25,10 +28,13 @@ pub(crate) enum Phase {
 }
 
 /// Where records go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SinkKind {
     /// An NDJSON file on the file system of the run.
+    #[default]
     File,
     /// POSTs of NDJSON, each answered with 200.
     Http,
@@ -39,7 +45,9 @@ pub(crate) enum SinkKind {
 }
 
 /// What a run may be quoted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verdict {
     /// Every expected record came once and as expected.
@@ -49,12 +57,13 @@ pub(crate) enum Verdict {
     /// There is no output to look at (null).
     Unverifiable,
     /// It crashed, hung or could not be started.
+    #[default]
     Failed,
 }
 
 /// One run. Times are in seconds and sizes in bytes unless the name says otherwise; a field is
 /// empty where the phase has no such figure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// `0001-ves-tuned-drain-file-all`: also the name of its `.hgrm` and log files.
     pub(crate) id: String,

@@ -6,16 +6,20 @@
 
 /// A stream of random numbers, fixed by its seed.
 #[derive(Clone, Debug)]
-pub(crate) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
+    /// The stream of that seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Random {
         Random { state: seed }
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    #[expect(clippy::should_implement_trait, reason = "the stream does not end")]
+    pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,8 +29,16 @@ impl Random {
 
     /// A number in `0..limit`. The bias of the multiplication is below 2^-32 for the limits used
     /// here and cheaper than a rejection loop.
-    pub(crate) fn below(&mut self, limit: u32) -> u32 {
+    pub fn below(&mut self, limit: u32) -> u32 {
         (((self.next() >> 32) * u64::from(limit)) >> 32) as u32
+    }
+
+    /// Puts the items into random order (Fisher and Yates, in the form of Durstenfeld 1964).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let other = self.below(u32::try_from(last + 1).unwrap_or(u32::MAX)) as usize;
+            items.swap(last, other);
+        }
     }
 
     /// True once in `n` times in expectation; never when `n` is 0.

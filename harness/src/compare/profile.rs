@@ -1,0 +1,152 @@
+//! How much is measured: `quick` for a look and for CI, `full` for figures to be quoted.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::results::{Phase, SinkKind};
+
+/// A choice of lengths and repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileName {
+    /// Under five minutes with two collectors; for a look, not for quoting.
+    Quick,
+    /// What a report is made of.
+    Full,
+    /// Only that each collector does the same work; nothing is timed.
+    Verify,
+}
+
+/// How long and how often.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    pub(crate) name: &'static str,
+    /// Rounds of interleaved runs.
+    pub(crate) rounds: u32,
+    /// Lines of a backlog.
+    pub(crate) drain_lines: usize,
+    /// Lines a second of a live file.
+    pub(crate) rates: Vec<u32>,
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
+    /// How long nothing happens before idle CPU is looked at, and while it is.
+    pub(crate) idle_settle: Duration,
+    pub(crate) idle_window: Duration,
+    /// Lone lines, each after a quiet time.
+    pub(crate) wakes: usize,
+    pub(crate) quiet: Duration,
+    /// Between two runs.
+    pub(crate) settle: Duration,
+    /// How long undelivered lines are waited for when nothing more comes.
+    pub(crate) patience: Duration,
+}
+
+/// Lines of the comparison before anything is timed.
+pub(crate) const VERIFY_LINES: usize = 20_000;
+
+impl ProfileName {
+    /// The lengths and repeats behind the name.
+    pub(crate) fn profile(self) -> Profile {
+        let quick = Profile {
+            name: "quick",
+            rounds: 2,
+            drain_lines: 500_000,
+            rates: vec![10_000, 50_000, 100_000, 200_000],
+            warm_up: Duration::from_secs(1),
+            window: Duration::from_secs(3),
+            idle_settle: Duration::from_millis(500),
+            idle_window: Duration::from_secs(2),
+            wakes: 0,
+            quiet: Duration::ZERO,
+            settle: Duration::from_millis(300),
+            patience: Duration::from_secs(5),
+        };
+        match self {
+            ProfileName::Quick => quick,
+            ProfileName::Verify => Profile {
+                name: "verify",
+                rounds: 0,
+                ..quick
+            },
+            ProfileName::Full => Profile {
+                name: "full",
+                rounds: 5,
+                drain_lines: 1_000_000,
+                rates: vec![10_000, 50_000, 100_000, 200_000],
+                warm_up: Duration::from_secs(2),
+                window: Duration::from_secs(8),
+                idle_settle: Duration::from_secs(2),
+                idle_window: Duration::from_secs(5),
+                wakes: 4,
+                quiet: Duration::from_secs(12),
+                settle: Duration::from_millis(500),
+                patience: Duration::from_secs(10),
+            },
+        }
+    }
+}
+
+/// A thing that is measured of every entrant that can do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cell {
+    pub(crate) phase: Phase,
+    pub(crate) sink: SinkKind,
+    /// Lines a second, of a live file.
+    pub(crate) rate: Option<u32>,
+    /// Whether the collector has one core to itself and the harness another.
+    pub(crate) is_pinned: bool,
+    /// In which of the rounds it is measured: the first so many.
+    pub(crate) rounds: u32,
+}
+
+impl Profile {
+    /// What is measured of entrants with that configuration.
+    pub(crate) fn cells(&self, is_tuned: bool) -> Vec<Cell> {
+        let is_full = self.name == "full";
+        // The settings of the documentation are for comparison: fewer repeats and sinks.
+        let rounds = match (is_tuned, is_full) {
+            (true, _) => self.rounds,
+            (false, true) => self.rounds.div_ceil(2),
+            (false, false) => 0,
+        };
+        let cell = |phase, sink, rate, is_pinned, rounds| Cell {
+            phase,
+            sink,
+            rate,
+            is_pinned,
+            rounds,
+        };
+        let mut cells = vec![cell(Phase::Startup, SinkKind::File, None, false, rounds)];
+        let drains = [SinkKind::Null, SinkKind::File, SinkKind::Http, SinkKind::Tcp];
+        for sink in drains {
+            if is_tuned || matches!(sink, SinkKind::File | SinkKind::Http) {
+                cells.push(cell(Phase::Drain, sink, None, false, rounds));
+            }
+        }
+        if is_tuned && is_full {
+            cells.push(cell(Phase::Drain, SinkKind::Null, None, true, rounds));
+        }
+        for &rate in &self.rates {
+            cells.push(cell(Phase::Rate, SinkKind::File, Some(rate), true, rounds));
+            if is_full && is_tuned {
+                let rounds = rounds.div_ceil(2);
+                cells.push(cell(Phase::Rate, SinkKind::Http, Some(rate), true, rounds));
+            }
+        }
+        if self.wakes > 0 {
+            cells.push(cell(Phase::Wake, SinkKind::File, None, true, rounds.min(2)));
+        }
+        cells
+    }
+
+    /// How many lines have to be generated for all of it.
+    pub(crate) fn lines(&self) -> usize {
+        let seconds = (self.warm_up + self.window).as_secs_f64();
+        let fastest = self.rates.iter().copied().max().unwrap_or_default();
+        let paced = (seconds * f64::from(fastest)) as usize + 100;
+        match self.rounds {
+            0 => VERIFY_LINES,
+            _ => VERIFY_LINES.max(self.drain_lines).max(paced),
+        }
+    }
+}
