@@ -70,7 +70,9 @@ pub(crate) enum NullEnd {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Variant {
-    /// Templates in its folder, the main one first. Each is rendered under the same name.
+    /// Templates in its folder, the main one, `{{config}}`, first. Each is rendered under the same
+    /// name.
+    #[serde(default)]
     pub(crate) files: Vec<String>,
     /// Set in its environment, which is empty otherwise.
     #[serde(default)]
@@ -148,10 +150,6 @@ impl Definition {
             ensure!(
                 matches!(name.as_str(), "default" | "tuned"),
                 "[config.{name}]: default and tuned are possible"
-            );
-            ensure!(
-                !variant.files.is_empty(),
-                "config.{name}.files is empty: the main template is the first"
             );
             for file in &variant.files {
                 let path = self.folder.join(file);

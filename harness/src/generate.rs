@@ -31,7 +31,8 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         .with_context(|| format!("write {}", args.output.display()))
 }
 
-fn load_spec(path: Option<&Path>) -> Result<Spec> {
+/// The description of a mix: the one of that file, or the built-in one.
+pub(crate) fn load_spec(path: Option<&Path>) -> Result<Spec> {
     let Some(path) = path else {
         return Ok(Spec::built_in());
     };

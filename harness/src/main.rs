@@ -3,11 +3,14 @@
 mod cli;
 mod clock;
 mod collector;
+mod compare;
 mod dataset;
 mod generate;
 mod interrupt;
 mod latency;
+mod manifest;
 mod pace;
+mod report;
 mod results;
 mod sample;
 mod sink;
@@ -22,6 +25,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Generate(args) => generate::run(&args),
+        Command::Compare(args) => compare::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -87,7 +87,7 @@ impl Installed {
                 render(&template, &values).with_context(|| format!("in {}", path.display()))?;
             let target = site.folder.join(name);
             fs::write(&target, &text).with_context(|| format!("write {}", target.display()))?;
-            if files.is_empty() {
+            if !values.contains_key("config") {
                 values.insert("config", target.display().to_string());
             }
             files.push((name.clone(), text));
