@@ -3,6 +3,7 @@
 mod cli;
 mod generate;
 mod results;
+mod statistics;
 
 use std::process::ExitCode;
 

@@ -7,4 +7,5 @@ mod random;
 mod spec;
 
 pub use line::Lines;
+pub use random::Random;
 pub use spec::Spec;

@@ -6,16 +6,22 @@
 
 /// A stream of random numbers, fixed by its seed.
 #[derive(Clone, Debug)]
-pub(crate) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
+    /// The stream of a seed.
+    pub fn new(seed: u64) -> Random {
         Random { state: seed }
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next 64 bits of it.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a stream without an end is no iterator"
+    )]
+    pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,7 +31,7 @@ impl Random {
 
     /// A number in `0..limit`. The bias of the multiplication is below 2^-32 for the limits used
     /// here and cheaper than a rejection loop.
-    pub(crate) fn below(&mut self, limit: u32) -> u32 {
+    pub fn below(&mut self, limit: u32) -> u32 {
         (((self.next() >> 32) * u64::from(limit)) >> 32) as u32
     }
 
