@@ -1,8 +1,12 @@
 //! The raw arguments of `ves-harness`; nothing here is looked at beyond its shape.
 
+mod reftail;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use reftail::ReftailArgs;
 
 /// Makes load for log collectors and measures them.
 #[derive(Debug, Parser)]
@@ -16,6 +20,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write log lines that are the same for the same seed.
     Generate(GenerateArgs),
+    /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.
+    Reftail(ReftailArgs),
 }
 
 /// What `ves-harness generate` writes, and where.

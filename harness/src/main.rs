@@ -2,6 +2,7 @@
 
 mod cli;
 mod generate;
+mod reference;
 mod results;
 mod statistics;
 
@@ -14,6 +15,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Generate(args) => generate::run(&args),
+        Command::Reftail(args) => reference::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
