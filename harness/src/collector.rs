@@ -130,7 +130,10 @@ impl Definition {
             }
         }
         folders.sort();
-        folders.iter().map(|folder| Definition::read(folder)).collect()
+        folders
+            .iter()
+            .map(|folder| Definition::read(folder))
+            .collect()
     }
 
     fn check(&self) -> Result<()> {
@@ -168,7 +171,10 @@ impl Definition {
 
     /// All sinks, of any configuration.
     pub(crate) fn sinks(&self) -> Vec<SinkKind> {
-        let all = self.config.values().flat_map(|variant| variant.sinks.keys());
+        let all = self
+            .config
+            .values()
+            .flat_map(|variant| variant.sinks.keys());
         let mut sinks: Vec<SinkKind> = all.copied().collect();
         sinks.sort_unstable();
         sinks.dedup();

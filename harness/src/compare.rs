@@ -70,7 +70,10 @@ fn find_collectors(args: &CompareArgs) -> Result<(Vec<Installed>, Vec<CollectorF
         named.insert(name, path);
     }
     let known: Vec<String> = definitions.iter().map(|d| d.name.clone()).collect();
-    let asked = args.peers.iter().chain(args.bin.iter().map(|(name, _)| name));
+    let asked = args
+        .peers
+        .iter()
+        .chain(args.bin.iter().map(|(name, _)| name));
     for name in asked {
         ensure!(
             known.contains(name),
@@ -264,7 +267,9 @@ fn progress_bar(count: usize) -> ProgressBar {
 }
 
 fn describe(name: &str, config: &str, cell: &Cell) -> String {
-    let rate = cell.rate.map_or_else(String::new, |rate| format!(" {rate}/s"));
+    let rate = cell
+        .rate
+        .map_or_else(String::new, |rate| format!(" {rate}/s"));
     format!("{name} {config} {:?} {:?}{rate}", cell.phase, cell.sink)
 }
 
@@ -291,7 +296,11 @@ fn summary(run: &Run) -> String {
             }
             if let (Some(p50), Some(p99)) = (run.latency_p50_us, run.latency_p99_us) {
                 let millis = |us: u64| us as f64 / 1000.0;
-                add(format!("p50 {:.2} ms p99 {:.2} ms", millis(p50), millis(p99)));
+                add(format!(
+                    "p50 {:.2} ms p99 {:.2} ms",
+                    millis(p50),
+                    millis(p99)
+                ));
             }
             if run.sustained == Some(false) {
                 add("saturated".to_owned());

@@ -51,9 +51,7 @@ impl Dataset {
     /// Line `number`, counted from 1, with its newline.
     pub(crate) fn line(&self, number: usize) -> &[u8] {
         let end = self.ends.get(number - 1).copied().unwrap_or_default();
-        self.bytes
-            .get(self.start(number)..end)
-            .unwrap_or_default()
+        self.bytes.get(self.start(number)..end).unwrap_or_default()
     }
 
     /// Lines `first` to `last`, both included.

@@ -111,16 +111,29 @@ pub(crate) fn write_hgrm(path: &Path, histogram: &Histogram<u64>) -> Result<()> 
             let value = step.value_iterated_to() as f64;
             if quantile < 1.0 {
                 let inverse = 1.0 / (1.0 - quantile);
-                writeln!(out, "{value:>12.3} {quantile:>2.12} {count:>10} {inverse:>14.2}")?;
+                writeln!(
+                    out,
+                    "{value:>12.3} {quantile:>2.12} {count:>10} {inverse:>14.2}"
+                )?;
             } else {
                 writeln!(out, "{value:>12.3} {quantile:>2.12} {count:>10}")?;
             }
         }
         let (mean, deviation) = (histogram.mean(), histogram.stdev());
-        writeln!(out, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]")?;
+        writeln!(
+            out,
+            "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]"
+        )?;
         let (max, total) = (histogram.max() as f64, histogram.len());
-        writeln!(out, "#[Max     = {max:>12.3}, Total count    = {total:>12}]")?;
-        writeln!(out, "#[Buckets = {:>12}, SubBuckets     = {:>12}]", 20, 2048)?;
+        writeln!(
+            out,
+            "#[Max     = {max:>12.3}, Total count    = {total:>12}]"
+        )?;
+        writeln!(
+            out,
+            "#[Buckets = {:>12}, SubBuckets     = {:>12}]",
+            20, 2048
+        )?;
         out.flush()
     };
     write().with_context(|| format!("write {}", path.display()))

@@ -10,10 +10,12 @@ mod interrupt;
 mod latency;
 mod manifest;
 mod pace;
+mod reference;
 mod report;
 mod results;
 mod sample;
 mod sink;
+mod statistics;
 mod verify;
 
 use std::process::ExitCode;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Generate(args) => generate::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Reftail(args) => reference::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -101,10 +101,8 @@ fn machine(args: &CompareArgs) -> Vec<(String, String)> {
         .filter(|flag| has(flag))
         .collect();
     let virtual_machine = if has("hypervisor") {
-        read("/sys/class/dmi/id/sys_vendor").map_or_else(
-            || "yes".to_owned(),
-            |vendor| format!("yes ({vendor})"),
-        )
+        read("/sys/class/dmi/id/sys_vendor")
+            .map_or_else(|| "yes".to_owned(), |vendor| format!("yes ({vendor})"))
     } else {
         "no".to_owned()
     };
@@ -141,7 +139,9 @@ fn machine(args: &CompareArgs) -> Vec<(String, String)> {
 
 fn os_name() -> Option<String> {
     let text = read("/etc/os-release")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
     Some(line.trim_matches('"').to_owned())
 }
 

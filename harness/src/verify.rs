@@ -109,7 +109,9 @@ pub(crate) fn compare(
         if let Some(complaint) = complaint {
             outcome.corrupted += 1;
             outcome.example.get_or_insert_with(|| {
-                let shown = record.get(..SHOWN_BYTES.min(record.len())).unwrap_or_default();
+                let shown = record
+                    .get(..SHOWN_BYTES.min(record.len()))
+                    .unwrap_or_default();
                 format!("{complaint}: {}", shown.escape_ascii())
             });
         }
@@ -130,9 +132,8 @@ pub(crate) fn compare(
         }
         last = last.max(number);
     }
-    let is_lost = |&number: &usize| {
-        expectation.record(number).is_some() && arrivals.at_ns(number).is_none()
-    };
+    let is_lost =
+        |&number: &usize| expectation.record(number).is_some() && arrivals.at_ns(number).is_none();
     let lost = (1..=lines).filter(is_lost);
     outcome.lost_lines = lost.take(5).collect();
     outcome.lost = outcome.expected - outcome.delivered;

@@ -227,6 +227,8 @@ fn closure_bytes(program: &Path) -> Result<u64> {
     let libraries = text.split_whitespace().filter(|word| word.starts_with('/'));
     let mut files = BTreeSet::from([program.to_owned()]);
     files.extend(libraries.filter_map(|library| fs::canonicalize(library).ok()));
-    let sizes = files.iter().map(|file| fs::metadata(file).map(|metadata| metadata.len()));
+    let sizes = files
+        .iter()
+        .map(|file| fs::metadata(file).map(|metadata| metadata.len()));
     sizes.sum::<std::io::Result<u64>>().map_err(Into::into)
 }

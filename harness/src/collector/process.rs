@@ -187,8 +187,9 @@ impl Drop for Process {
 /// # Errors
 /// When there is none.
 pub(crate) fn signal(name: &str) -> Result<Signal> {
-    Signal::from_str(&format!("SIG{name}"))
-        .with_context(|| format!("stop_signal = {name:?}: TERM, INT, QUIT and the like are possible"))
+    Signal::from_str(&format!("SIG{name}")).with_context(|| {
+        format!("stop_signal = {name:?}: TERM, INT, QUIT and the like are possible")
+    })
 }
 
 /// Keeps the calling thread, and what it starts, on a core. Gives the cores that it had.

@@ -126,7 +126,12 @@ mod tests {
             entrant.collector != 1 || cell.sink != SinkKind::Http
         });
         let is_http = |run: &&Planned| run.cell.sink == SinkKind::Http;
-        assert!(planned.iter().filter(is_http).all(|run| run.entrant.collector != 1));
+        assert!(
+            planned
+                .iter()
+                .filter(is_http)
+                .all(|run| run.entrant.collector != 1)
+        );
         assert!(planned.iter().filter(is_http).count() > 0);
     }
 }

@@ -117,7 +117,12 @@ impl Profile {
             rounds,
         };
         let mut cells = vec![cell(Phase::Startup, SinkKind::File, None, false, rounds)];
-        let drains = [SinkKind::Null, SinkKind::File, SinkKind::Http, SinkKind::Tcp];
+        let drains = [
+            SinkKind::Null,
+            SinkKind::File,
+            SinkKind::Http,
+            SinkKind::Tcp,
+        ];
         for sink in drains {
             if is_tuned || matches!(sink, SinkKind::File | SinkKind::Http) {
                 cells.push(cell(Phase::Drain, sink, None, false, rounds));

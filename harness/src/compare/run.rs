@@ -370,12 +370,7 @@ impl Bench<'_> {
     }
 
     /// Writes the lines of a plan while this thread looks at both ends of the measured window.
-    fn while_written(
-        &self,
-        plan: &Plan,
-        file: &File,
-        pid: i32,
-    ) -> Result<(pace::Written, Window)> {
+    fn while_written(&self, plan: &Plan, file: &File, pid: i32) -> Result<(pace::Written, Window)> {
         std::thread::scope(|scope| {
             let writer = std::thread::Builder::new()
                 .name("generator".to_owned())
@@ -554,7 +549,9 @@ fn row(installed: &Installed, config: &str, cell: &Cell, round: u32, position: u
     let collector = installed.definition.name.clone();
     let cores = if cell.is_pinned { "one" } else { "all" };
     let (phase, sink) = (name(&cell.phase), name(&cell.sink));
-    let rate = cell.rate.map_or_else(String::new, |rate| format!("-{rate}"));
+    let rate = cell
+        .rate
+        .map_or_else(String::new, |rate| format!("-{rate}"));
     Run {
         id: format!("{position:04}-{collector}-{config}-{phase}-{sink}{rate}-{cores}"),
         round,
@@ -675,7 +672,9 @@ fn note_window(run: &mut Run, before: &Edge, after: &Edge) {
     let delay = after.run_delay.saturating_sub(before.run_delay);
     run.run_delay_s = Some(delay.as_secs_f64());
     run.major_faults = Some(after.major_faults.saturating_sub(before.major_faults));
-    let switches = after.context_switches.saturating_sub(before.context_switches);
+    let switches = after
+        .context_switches
+        .saturating_sub(before.context_switches);
     run.context_switches = Some(switches);
     let ticks = after.all_ticks.saturating_sub(before.all_ticks).max(1);
     let steal = after.steal_ticks.saturating_sub(before.steal_ticks);

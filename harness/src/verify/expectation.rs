@@ -128,6 +128,8 @@ fn take<'a>(rest: &mut &'a [u8], separator: &[u8]) -> Result<&'a [u8]> {
 
 fn integer(text: &[u8]) -> Result<Value<'static>> {
     let text = std::str::from_utf8(text)?;
-    let integer = text.parse().with_context(|| format!("{text:?} is no number"))?;
+    let integer = text
+        .parse()
+        .with_context(|| format!("{text:?} is no number"))?;
     Ok(Value::Integer(integer))
 }
