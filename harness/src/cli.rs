@@ -2,6 +2,8 @@
 
 mod compare;
 mod reftail;
+mod selftest;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -9,6 +11,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use compare::CompareArgs;
 pub(crate) use reftail::ReftailArgs;
+pub(crate) use selftest::SelftestArgs;
+pub(crate) use verify::VerifyArgs;
 
 /// Makes load for log collectors and measures them.
 #[derive(Debug, Parser)]
@@ -24,6 +28,10 @@ pub(crate) enum Command {
     Generate(GenerateArgs),
     /// Run collectors under identical load, prove that they did the same work, and report.
     Compare(Box<CompareArgs>),
+    /// Compare records with the generated lines that they were made of.
+    Verify(VerifyArgs),
+    /// Prove that the harness sees what it claims to see.
+    Selftest(SelftestArgs),
     /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.
     Reftail(ReftailArgs),
 }

@@ -25,6 +25,9 @@ use plan::{Entrant, Planned, plan};
 use profile::{Cell, Profile};
 use run::Bench;
 
+/// Folders in a report for what is kept of each run.
+pub(crate) const REPORT_FOLDERS: [&str; 3] = ["configs", "latency", "said"];
+
 /// Runs the subcommand.
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let interrupt = Interrupt::catch()?;
@@ -123,7 +126,7 @@ fn report_folder(args: &CompareArgs, date: &str, host: &str, commit: &str) -> Re
         "{} holds a report already: reports are not written over, name another folder by --out",
         folder.display()
     );
-    for name in ["configs", "latency", "said"] {
+    for name in REPORT_FOLDERS {
         let path = folder.join(name);
         fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
     }
@@ -131,7 +134,7 @@ fn report_folder(args: &CompareArgs, date: &str, host: &str, commit: &str) -> Re
 }
 
 /// The core of the collector and that of the harness; none on a machine with one core.
-fn two_cores() -> Option<(usize, usize)> {
+pub(crate) fn two_cores() -> Option<(usize, usize)> {
     let affinity = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).ok()?;
     let cores: Vec<usize> = (0..nix::sched::CpuSet::count())
         .filter(|&core| affinity.is_set(core).unwrap_or_default())

@@ -14,6 +14,7 @@ mod reference;
 mod report;
 mod results;
 mod sample;
+mod selftest;
 mod sink;
 mod statistics;
 mod verify;
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Generate(args) => generate::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Selftest(args) => selftest::run(&args),
         Command::Reftail(args) => reference::run(&args),
     };
     match outcome {

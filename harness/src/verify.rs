@@ -4,9 +4,46 @@
 pub(crate) mod expectation;
 pub(crate) mod record;
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::VerifyArgs;
 use crate::sink::Capture;
-use expectation::Expectation;
+use expectation::{Expectation, Fidelity};
 use record::NumberFinder;
+
+/// Runs the subcommand.
+pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("read {}", path.display()));
+    let log = read(&args.log)?;
+    let fidelity = if args.raw {
+        Fidelity::Raw
+    } else {
+        Fidelity::Full
+    };
+    let ends: Vec<usize> = memchr::memchr_iter(b'\n', &log).map(|at| at + 1).collect();
+    let expectation = Expectation::of(&log, &ends, fidelity)
+        .with_context(|| format!("{} is not what generate writes", args.log.display()))?;
+    let capture = Capture::whole(read(&args.records)?);
+    let (outcome, _) = compare(&capture, &expectation, ends.len());
+    println!(
+        "{} lines, {} records expected: {} delivered, {} lost, {} duplicated, {} corrupted, {} out \
+         of order",
+        ends.len(),
+        outcome.expected,
+        outcome.delivered,
+        outcome.lost,
+        outcome.duplicated,
+        outcome.corrupted,
+        outcome.reordered
+    );
+    if !outcome.is_equal() {
+        bail!("not the same work: {}", outcome.reason());
+    }
+    Ok(())
+}
 
 /// How much of a wrong record is shown.
 const SHOWN_BYTES: usize = 300;

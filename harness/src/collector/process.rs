@@ -39,7 +39,7 @@ pub(crate) struct Usage {
 
 impl Usage {
     /// Of all children that have ended.
-    fn of_children() -> Usage {
+    pub(crate) fn of_children() -> Usage {
         let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
             return Usage::default();
         };
@@ -58,7 +58,8 @@ impl Usage {
         self.user + self.system
     }
 
-    fn since(self, before: Usage) -> Usage {
+    /// What was used after that.
+    pub(crate) fn since(self, before: Usage) -> Usage {
         Usage {
             user: self.user.saturating_sub(before.user),
             system: self.system.saturating_sub(before.system),

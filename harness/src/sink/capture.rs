@@ -32,6 +32,14 @@ impl Capture {
         })
     }
 
+    /// Bytes whose times do not matter.
+    pub(crate) fn whole(bytes: Vec<u8>) -> Capture {
+        Capture {
+            stamps: vec![(bytes.len() as u64, 1)],
+            bytes,
+        }
+    }
+
     /// For tests: bytes that came at certain times.
     #[cfg(test)]
     pub(crate) fn of(parts: &[(&str, u64)]) -> Capture {
