@@ -1,15 +1,15 @@
 //! The raw arguments of `ves-harness`; nothing here is looked at beyond its shape.
 
 mod compare;
+mod generate;
 mod reftail;
 mod selftest;
 mod verify;
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 pub(crate) use compare::CompareArgs;
+pub(crate) use generate::{GenerateArgs, RotateHow};
 pub(crate) use reftail::ReftailArgs;
 pub(crate) use selftest::SelftestArgs;
 pub(crate) use verify::VerifyArgs;
@@ -34,24 +34,4 @@ pub(crate) enum Command {
     Selftest(SelftestArgs),
     /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.
     Reftail(ReftailArgs),
-}
-
-/// What `ves-harness generate` writes, and where.
-#[derive(Debug, Args)]
-pub(crate) struct GenerateArgs {
-    /// How many lines are written.
-    #[arg(long, value_name = "N")]
-    pub(crate) lines: u64,
-
-    /// Which lines are written: the same seed gives the same bytes on every machine.
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    pub(crate) seed: u64,
-
-    /// The file that is written anew, or `-` for standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-
-    /// The description of the mix [default: datasets/nginx.toml as it was built in].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) spec: Option<PathBuf>,
 }

@@ -2,14 +2,19 @@
 //!
 //! The same input gives the same bytes on every machine; the lines come from `ves-load`.
 
+mod rotating;
+
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use ves_load::{Lines, Spec};
 
 use crate::cli::GenerateArgs;
-use ves_load::{Lines, Spec};
+use crate::interrupt::Interrupt;
+use crate::pace::{self, Plan};
+use rotating::RotatingFile;
 
 /// The page cache takes writes of this size at full speed; larger ones gain nothing.
 const WRITE_BYTES: usize = 1 << 20;
@@ -18,6 +23,9 @@ const WRITE_BYTES: usize = 1 << 20;
 pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
     let spec = load_spec(args.spec.as_deref())?;
     let mut lines = Lines::new(&spec, args.seed);
+    if let Some(rate) = args.rate {
+        return write_paced(args, rate, &mut lines);
+    }
     if args.output == Path::new("-") {
         return match write_lines(&mut lines, args.lines, &mut io::stdout().lock()) {
             // Who reads the other end has seen enough, as in `| head`.
@@ -29,6 +37,37 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<()> {
         File::create(&args.output).with_context(|| format!("create {}", args.output.display()))?;
     write_lines(&mut lines, args.lines, &mut file)
         .with_context(|| format!("write {}", args.output.display()))
+}
+
+/// Writes each line at its instant and says by how much the writes were late.
+fn write_paced(args: &GenerateArgs, rate: u32, lines: &mut Lines<'_>) -> Result<()> {
+    ensure!(
+        args.output != Path::new("-"),
+        "--rate needs a file as --output: a pipe that is full would set the pace"
+    );
+    let interrupt = Interrupt::catch()?;
+    let count = usize::try_from(args.lines)?;
+    ensure!(count > 0, "--lines 0 with --rate: at least one is needed");
+    let mut file = RotatingFile::create(args)?;
+    let plan = Plan::of_lines(rate, count);
+    let mut line = Vec::with_capacity(4096);
+    let written = pace::write(&plan, &interrupt, |_| {
+        line.clear();
+        lines.append_next(&mut line);
+        file.write(&line)
+    })?;
+    let slip = &written.slip;
+    eprintln!(
+        "{count} lines, {:.0} a second of {rate} planned; late by p50 {} us, p99 {} us, at most {} \
+         us; {:.1} % of a core; {} rotations",
+        written.rate(&plan),
+        slip.value_at_quantile(0.5),
+        slip.value_at_quantile(0.99),
+        slip.max(),
+        written.cpu.as_secs_f64() / written.seconds().max(1e-9) * 100.0,
+        file.rotations(),
+    );
+    Ok(())
 }
 
 /// The description of a mix: the one of that file, or the built-in one.
@@ -57,6 +96,7 @@ fn write_lines(lines: &mut Lines, count: u64, sink: &mut dyn Write) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::RotateHow;
 
     const FINGERPRINTS: &str = include_str!("../../datasets/FINGERPRINTS");
 
@@ -140,6 +180,35 @@ mod tests {
     }
 
     #[test]
+    fn a_paced_log_that_is_rotated_has_every_line_once_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("access.log");
+        for how in [RotateHow::Rename, RotateHow::Copytruncate] {
+            run(&GenerateArgs {
+                lines: 3_000,
+                seed: 2,
+                output: output.clone(),
+                spec: None,
+                rate: Some(20_000),
+                rotate_every: Some(std::time::Duration::from_millis(40)),
+                rotate: how,
+                rotate_keep: 100,
+            })
+            .unwrap();
+            let rotated = |number: u32| folder.path().join(format!("access.log.{number}"));
+            let count = (1..).take_while(|&number| rotated(number).exists()).count() as u32;
+            assert!(count >= 2, "{count} rotations in 150 ms");
+            let mut bytes = Vec::new();
+            for number in (1..=count).rev() {
+                bytes.extend(fs::read(rotated(number)).unwrap());
+                fs::remove_file(rotated(number)).unwrap();
+            }
+            bytes.extend(fs::read(&output).unwrap());
+            assert_eq!(bytes, generated(2, 3_000), "{how:?}");
+        }
+    }
+
+    #[test]
     fn the_command_writes_what_the_functions_give() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("access.log");
@@ -148,6 +217,10 @@ mod tests {
             seed: 2,
             output: output.clone(),
             spec: None,
+            rate: None,
+            rotate_every: None,
+            rotate: RotateHow::Rename,
+            rotate_keep: 5,
         })
         .unwrap();
         assert_eq!(fs::read(output).unwrap(), generated(2, 8_000));

@@ -40,10 +40,4 @@ impl Interrupt {
         }
         Ok(())
     }
-
-    /// One that never comes.
-    #[cfg(test)]
-    pub(crate) fn never() -> Interrupt {
-        Interrupt(Arc::new(AtomicBool::new(false)))
-    }
 }

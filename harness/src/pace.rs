@@ -1,15 +1,12 @@
 //! The open-loop writer: each line has its instant, `start + (number - first) / rate`, and is written
 //! then, whatever the collector does. By how much each write was late is kept.
 
-use std::fs::File;
-use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use hdrhistogram::Histogram;
 
 use crate::clock::{self, monotonic_ns};
-use crate::dataset::Dataset;
 use crate::interrupt::Interrupt;
 use crate::latency::histogram;
 
@@ -38,8 +35,16 @@ impl Plan {
             start_ns: monotonic_ns() + 20_000_000,
             rate,
             first,
-            last: first + lines_in(warm_up + window) - 1,
+            last: (first + lines_in(warm_up + window)).saturating_sub(1),
             measured: first + lines_in(warm_up),
+        }
+    }
+
+    /// A plan of that many lines that starts now, all of them measured.
+    pub(crate) fn of_lines(rate: u32, count: usize) -> Plan {
+        Plan {
+            last: count,
+            ..Plan::new(rate, 1, Duration::ZERO, Duration::ZERO)
         }
     }
 
@@ -69,23 +74,26 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// The length of the window.
+    pub(crate) fn seconds(&self) -> f64 {
+        let (from, to) = self.window_ns;
+        to.saturating_sub(from) as f64 / 1e9
+    }
+
     /// Lines a second in the window.
     pub(crate) fn rate(&self, plan: &Plan) -> f64 {
-        let (from, to) = self.window_ns;
-        let count = plan.measured_count() as f64 - 1.0;
-        count / (to.saturating_sub(from) as f64 / 1e9)
+        (plan.measured_count() as f64 - 1.0) / self.seconds().max(1e-9)
     }
 }
 
-/// Writes the lines of the plan.
+/// Has `emit` write each line of the plan, by its number, when it is due.
 ///
 /// # Errors
 /// When a line cannot be written, and when a signal came.
 pub(crate) fn write(
     plan: &Plan,
-    dataset: &Dataset,
-    mut log: &File,
     interrupt: &Interrupt,
+    mut emit: impl FnMut(usize) -> Result<()>,
 ) -> Result<Written> {
     clock::sharpen_sleep();
     let mut written = Written {
@@ -108,8 +116,7 @@ pub(crate) fn write(
             cpu_before = clock::thread_cpu();
             written.window_ns.0 = monotonic_ns();
         }
-        log.write_all(dataset.line(number))
-            .context("write the load")?;
+        emit(number)?;
         let late = now.saturating_sub(due) / 1000;
         if let Some(slot) = written.late_us.get_mut(number) {
             *slot = u32::try_from(late).unwrap_or(u32::MAX);

@@ -176,3 +176,134 @@ pub(crate) fn compare(
     outcome.lost = outcome.expected - outcome.delivered;
     (outcome, arrivals)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"10.0.0.1 - alice [05/Jan/2026:00:00:00 +0000] "GET /a?seq=00000000N HTTP/1.1" 200 5 "-" "curl é \x22""#;
+    const PROBE: &str = r#"10.0.0.1 - - [05/Jan/2026:00:00:00 +0000] "GET /healthz HTTP/1.1" 200 2 "-" "probe seq=00000000N""#;
+
+    fn expectation(lines: &[&str], fidelity: Fidelity) -> Expectation {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        for (index, line) in lines.iter().enumerate() {
+            let line = line.replace('N', &(index + 1).to_string());
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.push(b'\n');
+            ends.push(bytes.len());
+        }
+        Expectation::of(&bytes, &ends, fidelity).unwrap()
+    }
+
+    fn record(number: usize) -> String {
+        format!(
+            r#"{{"remote_addr":"10.0.0.1","remote_user":"alice","time_local":"05/Jan/2026:00:00:00 +0000","method":"GET","path":"/a?seq=00000000{number}","protocol":"HTTP/1.1","status":200,"body_bytes_sent":5,"http_referer":"-","http_user_agent":"curl é \\x22","host":"bench"}}"#
+        ) + "\n"
+    }
+
+    /// Lost, duplicated, corrupted, reordered.
+    fn counts(records: &[String]) -> [u64; 4] {
+        let expectation = expectation(&[LINE, LINE, PROBE, LINE], Fidelity::Full);
+        let capture = Capture::whole(records.concat().into_bytes());
+        let (outcome, _) = compare(&capture, &expectation, 4);
+        assert_eq!(outcome.expected, 3);
+        let is_equal = outcome.lost + outcome.duplicated + outcome.corrupted == 0;
+        assert_eq!(outcome.is_equal(), is_equal);
+        assert_eq!(
+            outcome.reason().is_empty(),
+            is_equal,
+            "{}",
+            outcome.reason()
+        );
+        [
+            outcome.lost,
+            outcome.duplicated,
+            outcome.corrupted,
+            outcome.reordered,
+        ]
+    }
+
+    #[test]
+    fn the_order_of_fields_and_the_way_of_escaping_do_not_matter() {
+        let other = record(2)
+            .replace(r#""remote_addr":"10.0.0.1","#, "")
+            .replace('}', r#","remote_addr":"10.0.0.1"}"#)
+            .replace("/a?", r"\/a?")
+            .replace('é', r"\u00e9");
+        assert_eq!(counts(&[record(1), other, record(4)]), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_apart() {
+        assert_eq!(counts(&[record(1), record(4)]), [1, 0, 0, 0]);
+        let twice = [record(1), record(2), record(2), record(4)];
+        assert_eq!(counts(&twice), [0, 1, 0, 0]);
+        let swapped = [record(1), record(4), record(2)];
+        assert_eq!(counts(&swapped), [0, 0, 0, 1]);
+        assert_eq!(counts(&[]), [3, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_record_that_differs_in_anything_is_corrupted() {
+        for (from, to) in [
+            (r#""status":200"#, r#""status":"200""#),
+            (r#""status":200"#, r#""status":201"#),
+            (r#""status":200"#, r#""status":-200"#),
+            (r#""status":200"#, r#""status":[200]"#),
+            (r#""host":"bench""#, r#""host":"other""#),
+            (r#","host":"bench""#, ""),
+            (r#","host":"bench""#, r#","host":"bench","more":null"#),
+            (r#""method":"GET""#, r#""verb":"GET""#),
+            ("alice", "alicf"),
+            (r#""host":"bench"}"#, r#""host":"bench""#),
+            (r#""host":"bench"}"#, r#""host":"bench"} x"#),
+        ] {
+            let wrong = record(2).replace(from, to);
+            assert_ne!(wrong, record(2), "{from}");
+            let [lost, duplicated, corrupted, _] = counts(&[record(1), wrong, record(4)]);
+            assert_eq!([lost, duplicated, corrupted], [0, 0, 1], "{from} {to}");
+        }
+        let dropped = record(3);
+        assert_eq!(
+            counts(&[record(1), record(2), dropped, record(4)]),
+            [0, 0, 1, 0]
+        );
+        let foreign = "{\"a\":1}\n".to_owned();
+        assert_eq!(
+            counts(&[record(1), record(2), foreign, record(4)]),
+            [0, 0, 1, 0]
+        );
+        let cut = record(4).get(..60).unwrap().to_owned();
+        assert_eq!(counts(&[record(1), record(2), record(4), cut])[2], 1);
+    }
+
+    #[test]
+    fn forwarded_lines_are_compared_as_text() {
+        let expectation = expectation(&[LINE, PROBE], Fidelity::Raw);
+        let message = |line: &str, number: &str| {
+            serde_json::json!({ "message": line.replace('N', number) }).to_string() + "\n"
+        };
+        let records = [message(LINE, "1"), message(PROBE, "2")];
+        let capture = Capture::whole(records.concat().into_bytes());
+        assert!(compare(&capture, &expectation, 2).0.is_equal());
+        let capture = Capture::whole(records.concat().replace("curl", "curk").into_bytes());
+        assert_eq!(compare(&capture, &expectation, 2).0.corrupted, 1);
+    }
+
+    #[test]
+    fn a_record_has_come_when_its_last_byte_has() {
+        let (one, two) = (record(1), record(2));
+        let (head, tail) = two.split_at(50);
+        let capture = Capture::of(&[(&one, 100), (head, 200), (tail, 300)]);
+        let expectation = expectation(&[LINE, LINE], Fidelity::Full);
+        let (_, arrivals) = compare(&capture, &expectation, 2);
+        assert_eq!(arrivals.at_ns(1), Some(100));
+        assert_eq!(arrivals.at_ns(2), Some(300));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_compared_is_named() {
+        let error = Expectation::of(b"hello\n", &[6], Fidelity::Full).unwrap_err();
+        assert!(format!("{error:#}").contains("not a combined line: hello"));
+    }
+}

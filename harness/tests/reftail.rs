@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 fn start(folder: &Path, fault: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ves-harness"))
@@ -42,7 +43,7 @@ fn wait_for(folder: &Path, expected: &str) {
 }
 
 fn terminate(mut child: Child) {
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
     assert!(child.wait().unwrap().success());
 }
 

@@ -212,3 +212,79 @@ pub(crate) fn pin_thread(core: usize) -> Result<CpuSet> {
 pub(crate) fn set_cores(cores: &CpuSet) -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), cores).context("keep a thread on a core")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(folder: &Path, script: &str) -> Process {
+        let prepared = Prepared {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".to_owned(), script.to_owned()],
+            environment: vec![("GIVEN".to_owned(), "yes".to_owned())],
+            files: Vec::new(),
+        };
+        Process::start(&prepared, folder, None).unwrap()
+    }
+
+    #[test]
+    fn a_collector_has_only_the_environment_that_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = shell(folder.path(), "echo $GIVEN; env | wc -l; pwd; echo no >&2");
+        assert!(
+            process
+                .wait(Duration::from_secs(20))
+                .unwrap()
+                .status
+                .success()
+        );
+        let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let out = read("stdout.txt");
+        let lines: Vec<&str> = out.lines().collect();
+        // PATH, HOME, LANG, GIVEN, and PWD that the shell adds.
+        assert_eq!(lines[..2], ["yes", "5"]);
+        assert_eq!(
+            lines[2],
+            folder.path().canonicalize().unwrap().to_str().unwrap()
+        );
+        assert_eq!(read("stderr.txt"), "no\n");
+    }
+
+    #[test]
+    fn the_end_tells_order_from_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = shell(folder.path(), "exit 3");
+        let end = process.wait(Duration::from_secs(20)).unwrap();
+        assert!(!end.is_orderly(None) && !end.is_orderly(Some(Signal::SIGTERM)));
+        let mut process = shell(folder.path(), "exec sleep 600");
+        process.signal(Signal::SIGTERM);
+        let end = process.wait(Duration::from_secs(20)).unwrap();
+        assert!(end.is_orderly(Some(Signal::SIGTERM)) && !end.is_orderly(None));
+    }
+
+    #[test]
+    fn nothing_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let process = shell(folder.path(), "sleep 600 & echo $!; wait");
+        let path = folder.path().join("stdout.txt");
+        let helper: i32 = loop {
+            let text = std::fs::read_to_string(&path).unwrap();
+            match text.trim().parse() {
+                Ok(pid) => break pid,
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        drop(process);
+        // A process that is killed is gone, or a zombie until its new parent looks.
+        let until = Instant::now() + Duration::from_secs(20);
+        let is_alive = || {
+            procfs::process::Process::new(helper)
+                .and_then(|process| process.stat())
+                .is_ok_and(|stat| stat.state != 'Z')
+        };
+        while is_alive() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!is_alive());
+    }
+}

@@ -371,12 +371,16 @@ impl Bench<'_> {
 
     /// Writes the lines of a plan while this thread looks at both ends of the measured window.
     fn while_written(&self, plan: &Plan, file: &File, pid: i32) -> Result<(pace::Written, Window)> {
+        use std::io::Write;
+        let emit = |number| {
+            let mut file = file;
+            file.write_all(self.dataset.line(number))
+                .context("write the load")
+        };
         std::thread::scope(|scope| {
             let writer = std::thread::Builder::new()
                 .name("generator".to_owned())
-                .spawn_scoped(scope, || {
-                    pace::write(plan, self.dataset, file, self.interrupt)
-                })
+                .spawn_scoped(scope, || pace::write(plan, self.interrupt, emit))
                 .context("start a thread")?;
             sleep_until(plan.at_ns(plan.measured));
             let before = sample::edge(pid);
