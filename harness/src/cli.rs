@@ -16,6 +16,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write log lines that are the same for the same seed.
     Generate(GenerateArgs),
+    /// Make the report and the charts of a comparison again from its raw results; nothing is run.
+    Report(ReportArgs),
 }
 
 /// What `ves-harness generate` writes, and where.
@@ -36,4 +38,12 @@ pub(crate) struct GenerateArgs {
     /// The description of the mix [default: datasets/nginx.toml as it was built in].
     #[arg(long, value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
+}
+
+/// Which comparison `ves-harness report` reads.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The folder with manifest.json, runs.csv, samples.csv and latency/, where the report is written.
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
