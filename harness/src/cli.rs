@@ -3,6 +3,7 @@
 mod compare;
 mod generate;
 mod reftail;
+mod report;
 mod selftest;
 mod verify;
 
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use compare::CompareArgs;
 pub(crate) use generate::{GenerateArgs, RotateHow};
 pub(crate) use reftail::ReftailArgs;
+pub(crate) use report::ReportArgs;
 pub(crate) use selftest::SelftestArgs;
 pub(crate) use verify::VerifyArgs;
 
@@ -34,4 +36,6 @@ pub(crate) enum Command {
     Selftest(SelftestArgs),
     /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.
     Reftail(ReftailArgs),
+    /// Make the report and the charts of a comparison again from its raw results; nothing is run.
+    Report(ReportArgs),
 }

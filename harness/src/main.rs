@@ -1,15 +1,20 @@
 //! `ves-harness`: makes load for log collectors and measures them.
 
+mod cells;
+mod chart;
 mod cli;
 mod clock;
 mod collector;
 mod compare;
+mod comparison;
 mod dataset;
+mod figures;
 mod generate;
 mod interrupt;
 mod latency;
 mod manifest;
 mod pace;
+mod percentiles;
 mod reference;
 mod report;
 mod results;
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Selftest(args) => selftest::run(&args),
         Command::Reftail(args) => reference::run(&args),
+        Command::Report(args) => report::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
