@@ -1,11 +1,13 @@
 //! The raw arguments of `ves-harness`; nothing here is looked at beyond its shape.
 
+mod gate;
 mod reftail;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use gate::GateArgs;
 pub(crate) use reftail::ReftailArgs;
 
 /// Makes load for log collectors and measures them.
@@ -20,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Write log lines that are the same for the same seed.
     Generate(GenerateArgs),
+    /// Tell whether VES has become slower, on a machine that is not quiet.
+    Gate(GateArgs),
     /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.
     Reftail(ReftailArgs),
 }

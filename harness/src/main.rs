@@ -1,6 +1,7 @@
 //! `ves-harness`: makes load for log collectors and measures them.
 
 mod cli;
+mod gate;
 mod generate;
 mod reference;
 mod results;
@@ -15,6 +16,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Generate(args) => generate::run(&args),
+        Command::Gate(args) => gate::run(&args),
         Command::Reftail(args) => reference::run(&args),
     };
     match outcome {
