@@ -1,6 +1,7 @@
 //! The raw arguments of `ves-harness`; nothing here is looked at beyond its shape.
 
 mod compare;
+mod gate;
 mod generate;
 mod reftail;
 mod report;
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use compare::CompareArgs;
 pub(crate) use generate::{GenerateArgs, RotateHow};
+pub(crate) use gate::GateArgs;
 pub(crate) use reftail::ReftailArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use selftest::SelftestArgs;
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Prove that the harness sees what it claims to see.
     Selftest(SelftestArgs),
+    /// Tell whether VES has become slower, on a machine that is not quiet.
+    Gate(GateArgs),
     /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.
     Reftail(ReftailArgs),
     /// Make the report and the charts of a comparison again from its raw results; nothing is run.

@@ -9,6 +9,7 @@ mod compare;
 mod comparison;
 mod dataset;
 mod figures;
+mod gate;
 mod generate;
 mod interrupt;
 mod latency;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Selftest(args) => selftest::run(&args),
+        Command::Gate(args) => gate::run(&args),
         Command::Reftail(args) => reference::run(&args),
         Command::Report(args) => report::run(&args),
     };
