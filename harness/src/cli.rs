@@ -11,8 +11,8 @@ mod verify;
 use clap::{Parser, Subcommand};
 
 pub(crate) use compare::CompareArgs;
-pub(crate) use generate::{GenerateArgs, RotateHow};
 pub(crate) use gate::GateArgs;
+pub(crate) use generate::{GenerateArgs, RotateHow};
 pub(crate) use reftail::ReftailArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use selftest::SelftestArgs;

@@ -146,8 +146,8 @@ impl Definition {
             "start is empty: it is the command that starts the collector"
         );
         ensure!(
-            self.config.contains_key("default"),
-            "no [config.default]: every collector has one, with the settings of its documentation"
+            !self.config.is_empty(),
+            "no [config.default] and no [config.tuned]: at least one is needed"
         );
         for (name, variant) in &self.config {
             ensure!(

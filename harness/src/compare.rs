@@ -16,6 +16,7 @@ use ves_load::Spec;
 use crate::cli::CompareArgs;
 use crate::collector::Definition;
 use crate::collector::installed::{Installed, facts};
+use crate::cores;
 use crate::dataset::Dataset;
 use crate::interrupt::Interrupt;
 use crate::manifest;
@@ -135,10 +136,7 @@ fn report_folder(args: &CompareArgs, date: &str, host: &str, commit: &str) -> Re
 
 /// The core of the collector and that of the harness; none on a machine with one core.
 pub(crate) fn two_cores() -> Option<(usize, usize)> {
-    let affinity = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).ok()?;
-    let cores: Vec<usize> = (0..nix::sched::CpuSet::count())
-        .filter(|&core| affinity.is_set(core).unwrap_or_default())
-        .collect();
+    let cores = cores::allowed().ok()?;
     let (own, collector) = (cores.first()?, cores.last()?);
     (own != collector).then_some((*collector, *own))
 }
@@ -237,7 +235,8 @@ fn measure_one(
     progress.set_message(describe(&collector.definition.name, config, cell));
     let done = bench.run(collector, config, cell, planned.round, position)?;
     tables.append(&done)?;
-    progress.println(summary(&done.run));
+    // On a terminal the bar moves below it; elsewhere there is no bar.
+    progress.suspend(|| eprintln!("{}", summary(&done.run)));
     progress.inc(1);
     std::thread::sleep(bench.profile.settle);
     let is_good = matches!(done.run.verdict, Verdict::Equal | Verdict::Unverifiable);

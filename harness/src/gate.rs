@@ -26,10 +26,11 @@ use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::GateArgs;
+use crate::cores::Pin;
 use crate::statistics::{RESAMPLES, SEED};
 use baseline::Baseline;
 use build::{Builder, Programs};
-use drain::{Drains, Logs, Pin, Program};
+use drain::{Drains, Logs, Program};
 use finding::{Finding, Level};
 pub(crate) use pairs::PAIRS;
 use pairs::{Paired, Plan, Rule, Shown};

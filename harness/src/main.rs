@@ -7,6 +7,7 @@ mod clock;
 mod collector;
 mod compare;
 mod comparison;
+mod cores;
 mod dataset;
 mod figures;
 mod gate;

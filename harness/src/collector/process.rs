@@ -8,13 +8,13 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::installed::Prepared;
 use crate::clock::monotonic_ns;
+use crate::cores::Pin;
 
 /// Time between two looks at whether it has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
@@ -114,12 +114,10 @@ impl Process {
             .stderr(file("stderr.txt")?);
         let before = Usage::of_children();
         // A child has the cores of the thread that starts it.
-        let kept = core.map(pin_thread).transpose()?;
+        let pin = core.map(Pin::to).transpose()?;
         let began_ns = monotonic_ns();
         let child = command.spawn();
-        if let Some(kept) = kept {
-            set_cores(&kept)?;
-        }
+        drop(pin);
         let child = child.with_context(|| format!("start {}", prepared.program.display()))?;
         Ok(Process {
             child,
@@ -191,26 +189,6 @@ pub(crate) fn signal(name: &str) -> Result<Signal> {
     Signal::from_str(&format!("SIG{name}")).with_context(|| {
         format!("stop_signal = {name:?}: TERM, INT, QUIT and the like are possible")
     })
-}
-
-/// Keeps the calling thread, and what it starts, on a core. Gives the cores that it had.
-///
-/// # Errors
-/// When there is no such core.
-pub(crate) fn pin_thread(core: usize) -> Result<CpuSet> {
-    let kept = sched_getaffinity(Pid::from_raw(0)).context("read the cores of a thread")?;
-    let mut cores = CpuSet::new();
-    cores.set(core).context("name a core")?;
-    set_cores(&cores)?;
-    Ok(kept)
-}
-
-/// Lets the calling thread have these cores.
-///
-/// # Errors
-/// When they cannot be had.
-pub(crate) fn set_cores(cores: &CpuSet) -> Result<()> {
-    sched_setaffinity(Pid::from_raw(0), cores).context("keep a thread on a core")
 }
 
 #[cfg(test)]

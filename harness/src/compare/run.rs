@@ -13,6 +13,7 @@ use crate::clock::{self, monotonic_ns};
 use crate::collector::NullEnd;
 use crate::collector::installed::{Installed, Site};
 use crate::collector::process::{self, Process};
+use crate::cores::Pin;
 use crate::dataset::Dataset;
 use crate::interrupt::Interrupt;
 use crate::latency::{self, Latencies};
@@ -80,14 +81,10 @@ impl Bench<'_> {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let pinned = match self.cores.filter(|_| cell.is_pinned) {
-            Some((_, own)) => Some(process::pin_thread(own)?),
-            None => None,
-        };
+        let own_core = self.cores.filter(|_| cell.is_pinned).map(|(_, own)| own);
+        let pin = own_core.map(Pin::to).transpose()?;
         let result = self.attempt(installed, config, cell, &folder, &mut run);
-        if let Some(kept) = pinned {
-            process::set_cores(&kept)?;
-        }
+        drop(pin);
         self.keep_words(&folder, &run.id)?;
         self.interrupt.check()?;
         let samples = match result {

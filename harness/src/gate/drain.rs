@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tempfile::TempDir;
 use ves_load::{Lines, Random, Spec};
 
@@ -95,7 +94,8 @@ impl Logs {
 }
 
 fn free_bytes(folder: &Path) -> u64 {
-    rustix::fs::statvfs(folder).map_or(0, |found| found.f_bavail * found.f_frsize)
+    nix::sys::statvfs::statvfs(folder)
+        .map_or(0, |found| found.blocks_available() * found.fragment_size())
 }
 
 /// Returns how many of the lines are not health checks.
@@ -272,42 +272,4 @@ fn children_cpu() -> Result<Duration> {
         Duration::from_secs(seconds) + Duration::from_micros(microseconds)
     };
     Ok(time(usage.user_time()) + time(usage.system_time()))
-}
-
-/// One core for this thread and the processes that it starts, while it lives.
-#[derive(Debug)]
-pub(crate) struct Pin {
-    before: CpuSet,
-    core: usize,
-}
-
-impl Pin {
-    /// The last core that may be used: interrupts come to the first more often.
-    ///
-    /// # Errors
-    /// When the system does not allow it.
-    pub(crate) fn last() -> Result<Pin> {
-        let before = sched_getaffinity(None).context("ask for the cores of this process")?;
-        let cores = (0..CpuSet::MAX_CPU).rev();
-        let core = cores
-            .into_iter()
-            .find(|core| before.is_set(*core))
-            .unwrap_or(0);
-        let mut only = CpuSet::new();
-        only.set(core);
-        sched_setaffinity(None, &only).with_context(|| format!("pin to core {core}"))?;
-        Ok(Pin { before, core })
-    }
-
-    /// Which one.
-    pub(crate) fn core(&self) -> usize {
-        self.core
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        // The set was the system's own answer.
-        let _ = sched_setaffinity(None, &self.before);
-    }
 }
