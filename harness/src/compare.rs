@@ -50,6 +50,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         report: folder.clone(),
         interrupt: &interrupt,
         cores: two_cores(),
+        position: 0.into(),
     };
     let mut tables = Tables::create(&folder)?;
     let result = measure(args, &bench, &installed, &mut tables);

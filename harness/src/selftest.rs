@@ -56,6 +56,7 @@ pub(crate) fn run(args: &SelftestArgs) -> Result<()> {
         report: folder.path().to_owned(),
         interrupt: &interrupt,
         cores: two_cores(),
+        position: 0.into(),
     };
     let mut table = Table::default();
     for check in CHECKS {

@@ -147,9 +147,7 @@ impl Installed {
         } else {
             output.stdout
         };
-        let text = String::from_utf8_lossy(&text);
-        let line = text.lines().find(|line| !line.trim().is_empty());
-        line.unwrap_or("unknown").trim().to_owned()
+        version_in(&String::from_utf8_lossy(&text))
     }
 }
 
@@ -181,6 +179,23 @@ pub(crate) fn facts(definition: &Definition, installed: Option<&Installed>) -> C
         facts.closure_bytes = closure_bytes(program).unwrap_or(facts.binary_bytes);
     }
     facts
+}
+
+/// The first word that looks like a version, as in `Fluent Bit v5.1.1`; the first line where there is
+/// none.
+fn version_in(text: &str) -> String {
+    let looks_like_one = |word: &&str| {
+        let digits = word.split('.').next().unwrap_or_default();
+        word.contains('.') && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let words = text.split_whitespace();
+    let words = words.map(|word| {
+        word.trim_start_matches('v')
+            .trim_end_matches([',', ';', ':'])
+    });
+    let version = words.into_iter().find(looks_like_one);
+    let line = || text.lines().find(|line| !line.trim().is_empty());
+    version.or_else(line).unwrap_or("unknown").trim().to_owned()
 }
 
 fn find_program(program: &str) -> Option<PathBuf> {
@@ -231,4 +246,27 @@ fn closure_bytes(program: &Path) -> Result<u64> {
         .iter()
         .map(|file| fs::metadata(file).map(|metadata| metadata.len()));
     sizes.sum::<std::io::Result<u64>>().map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_print() {
+        for (text, version) in [
+            ("Fluent Bit v5.1.1\nGit commit: abc\n", "5.1.1"),
+            (
+                "rsyslogd  8.2302.0 (aka 2023.02) compiled with:\n",
+                "8.2302.0",
+            ),
+            ("vector 0.58.0 (x86_64-unknown-linux-gnu)", "0.58.0"),
+            ("syslog-ng 3 (3.38.1)\nConfig version: 3.38\n", "3.38"),
+            ("ves 0.1.0", "0.1.0"),
+            ("\nunreleased build\n", "unreleased build"),
+            ("", "unknown"),
+        ] {
+            assert_eq!(version_in(text), version, "{text}");
+        }
+    }
 }

@@ -86,7 +86,7 @@ impl End {
 }
 
 impl Process {
-    /// Starts it on those cores, or on all.
+    /// Starts it on that core, or on all, with that many more bytes in its environment.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -94,6 +94,7 @@ impl Process {
         prepared: &Prepared,
         folder: &Path,
         core: Option<usize>,
+        padding: usize,
     ) -> Result<Process> {
         let file = |name: &str| {
             let path = folder.join(name);
@@ -106,6 +107,9 @@ impl Process {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", folder)
             .env("LANG", "C.UTF-8")
+            // The size of the environment shifts the stack, and with it caches: see Mytkowicz et
+            // al., "Producing wrong data without doing anything obviously wrong" (2009).
+            .env("PADDING", "x".repeat(padding))
             .envs(prepared.environment.iter().cloned())
             .current_dir(folder)
             .process_group(0)
@@ -202,7 +206,7 @@ mod tests {
             environment: vec![("GIVEN".to_owned(), "yes".to_owned())],
             files: Vec::new(),
         };
-        Process::start(&prepared, folder, None).unwrap()
+        Process::start(&prepared, folder, None, 7).unwrap()
     }
 
     #[test]
@@ -219,8 +223,8 @@ mod tests {
         let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
         let out = read("stdout.txt");
         let lines: Vec<&str> = out.lines().collect();
-        // PATH, HOME, LANG, GIVEN, and PWD that the shell adds.
-        assert_eq!(lines[..2], ["yes", "5"]);
+        // PATH, HOME, LANG, PADDING, GIVEN, and PWD that the shell adds.
+        assert_eq!(lines[..2], ["yes", "6"]);
         assert_eq!(
             lines[2],
             folder.path().canonicalize().unwrap().to_str().unwrap()

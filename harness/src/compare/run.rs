@@ -30,6 +30,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Records that come twice come soon after those that came once.
 const LAST_LOOK: Duration = Duration::from_millis(200);
 
+/// Random bytes in the environment of a collector.
+const PADDING_MAX: u64 = 1024;
+
 /// How often the file sink is looked at: where time is measured, and elsewhere.
 const SHARP: Duration = Duration::from_micros(100);
 const COARSE: Duration = Duration::from_millis(1);
@@ -53,6 +56,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) interrupt: &'a Interrupt,
     /// The core of the collector and that of the harness, in pinned runs.
     pub(crate) cores: Option<(usize, usize)>,
+    /// The place of the current run in the whole order.
+    pub(crate) position: std::cell::Cell<u32>,
 }
 
 /// A row and its samples.
@@ -75,6 +80,7 @@ impl Bench<'_> {
         round: u32,
         position: u32,
     ) -> Result<Done> {
+        self.position.set(position);
         let mut run = row(installed, config, cell, round, position);
         let folder = self.base.join("run");
         if folder.exists() {
@@ -154,7 +160,13 @@ impl Bench<'_> {
                 fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
             }
         }
-        Process::start(&prepared, folder, core)
+        Process::start(&prepared, folder, core, self.padding())
+    }
+
+    /// Another number of bytes for every run, the same for the same run.
+    fn padding(&self) -> usize {
+        let seed = xxhash_rust::xxh3::xxh3_64(self.position.get().to_le_bytes().as_slice());
+        (seed % PADDING_MAX) as usize
     }
 
     /// A backlog, until each of its records has come.
@@ -585,6 +597,7 @@ fn drain_timeout(lines: usize) -> Duration {
 fn stop(installed: &Installed, process: &mut Process, run: &mut Run) -> Result<()> {
     let signal = process::signal(&installed.definition.stop_signal)?;
     run.rss_peak_bytes = sample::rss_peak(process.pid());
+    let cpu = sample::cpu(process.pid());
     let had_ended = process.has_ended();
     process.signal(signal);
     let timeout = Duration::from_secs(installed.definition.stop_timeout_s);
@@ -594,6 +607,11 @@ fn stop(installed: &Installed, process: &mut Process, run: &mut Run) -> Result<(
         flag(run, "killed");
         return Ok(());
     };
+    // Two ways to count, by its clock while it ran and by what the kernel hands over at its end:
+    // helpers that it did not wait for are only in the first.
+    if end.usage.total() + Duration::from_millis(20) < cpu.mul_f64(0.98) {
+        flag(run, "cpu-accounting");
+    }
     if !end.is_orderly((!had_ended).then_some(signal)) {
         bail!("it ended with an error ({})", end_text(process));
     }
