@@ -2,6 +2,7 @@
 //! with one sink, cores and rate. Says what a cell may be quoted for and gives its figures with their
 //! intervals. Takes [`Results`]; writes nothing.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::results::{Phase, Results, Run, SinkKind, Verdict};
@@ -39,6 +40,8 @@ pub(crate) struct Cell<'a> {
     pub(crate) task: Task,
     pub(crate) entry: Entry,
     pub(crate) runs: Vec<&'a Run>,
+    /// Figures that were asked for: tables and charts ask for the same ones.
+    figures: RefCell<BTreeMap<Metric, Option<Estimate>>>,
 }
 
 /// What a cell may be quoted for.
@@ -246,7 +249,12 @@ impl Cell<'_> {
     pub(crate) fn figure(&self, metric: Metric) -> Option<Estimate> {
         match self.state() {
             State::Bad { .. } => None,
-            State::Good | State::Saturated { .. } => estimate(&self.values(metric)),
+            State::Good | State::Saturated { .. } => {
+                let mut figures = self.figures.borrow_mut();
+                *figures
+                    .entry(metric)
+                    .or_insert_with(|| estimate(&self.values(metric)))
+            }
         }
     }
 
@@ -350,6 +358,7 @@ pub(crate) fn cells(results: &Results) -> Vec<Cell<'_>> {
                 task,
                 entry,
                 runs: vec![run],
+                figures: RefCell::default(),
             }),
         }
     }

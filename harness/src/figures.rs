@@ -22,7 +22,7 @@ pub(crate) fn grouped(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);
@@ -41,6 +41,15 @@ pub(crate) fn short(value: f64) -> String {
         plain(scaled)
     } else {
         trim(&plain(scaled)) + unit
+    }
+}
+
+/// A count for labels: `35`, `9 994`, `1.23 M`.
+pub(crate) fn count(value: u64) -> String {
+    if value < 9_995 {
+        value.to_string()
+    } else {
+        short(value as f64)
     }
 }
 
@@ -110,5 +119,9 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(short(value), text, "{value}");
         }
+        assert_eq!(
+            (count(35), count(1_234_567)),
+            ("35".to_owned(), "1.23 M".to_owned())
+        );
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn estimate_with(values: &[f64], resamples: u32, seed: u64) -> Option
         let (below, upper, _) = indexes.select_nth_unstable(middle);
         let upper = sorted[*upper];
         medians.push(match below.iter().max() {
-            Some(lower) if sorted.len() % 2 == 0 => f64::midpoint(sorted[*lower], upper),
+            Some(lower) if sorted.len().is_multiple_of(2) => f64::midpoint(sorted[*lower], upper),
             _ => upper,
         });
     }
@@ -109,17 +109,17 @@ pub(crate) fn ratios(subject: &[(u32, f64)], base: &[(u32, f64)]) -> Vec<f64> {
 }
 
 /// By how much the first of `values` (in the order of the runs) is above the median of the others,
-/// when it is also above each of them by more than they span: a cold start, not noise. `None` for
-/// fewer than 3 values.
+/// when it is above each of them by more than twice what they span and a tenth above their median: a
+/// cold start, not noise. `None` for fewer than 4 values.
 pub(crate) fn slow_first(values: &[f64]) -> Option<f64> {
     let (first, others) = values.split_first()?;
-    if others.len() < 2 {
+    if others.len() < 3 {
         return None;
     }
     let others = sorted(others);
     let (smallest, largest) = (others.first()?, others.last()?);
     let median = quantile_sorted(&others, 0.5)?;
-    (*first > largest + (largest - smallest) && *first > median * 1.05).then(|| first / median)
+    (*first > largest + 2.0 * (largest - smallest) && *first > median * 1.1).then(|| first / median)
 }
 
 fn sorted(values: &[f64]) -> Vec<f64> {
@@ -227,7 +227,8 @@ mod tests {
         let warning = slow_first(&[2.0, 1.0, 1.1, 0.9]).unwrap();
         assert!((warning - 2.0).abs() < 1e-12);
         assert_eq!(slow_first(&[1.2, 1.0, 1.1, 0.9]), None);
-        assert_eq!(slow_first(&[0.5, 1.0, 1.0]), None);
-        assert_eq!(slow_first(&[9.0, 1.0]), None);
+        assert_eq!(slow_first(&[0.5, 1.0, 1.0, 1.0]), None);
+        assert_eq!(slow_first(&[1.09, 1.0, 1.0, 1.0]), None);
+        assert_eq!(slow_first(&[9.0, 1.0, 1.0]), None);
     }
 }

@@ -34,7 +34,9 @@ pub(super) fn draw(
     let mut sinks: Vec<SinkKind> = cells.iter().map(|cell| cell.task.sink).collect();
     sinks.dedup();
     let figures = || cells.iter().filter_map(|cell| cell.figure(subject.metric));
-    let axis = Axis::log(figures().flat_map(|figure| [figure.low, figure.median, figure.high]));
+    // A third below the smallest figure, so that its bar can be seen.
+    let axis =
+        Axis::log(figures().flat_map(|figure| [figure.low / 3.0, figure.median, figure.high]));
     let (rows, columns) = page::arrangement(sinks.len());
     // Names take as much room as the longest needs, the same in all panels.
     let panels = page.body.grid(rows, columns, 40.0);
@@ -67,8 +69,8 @@ fn panel(
         .text_within(&heading, title_at, Align::Left, face, area.width())?;
 
     let rows = area.inset(0.0, 44.0, 0.0, 34.0);
-    let row = (rows.height() / cells.len().max(1) as f64).min(84.0);
-    let size = (row * 0.62).clamp(15.0, 26.0);
+    let row = (rows.height() / cells.len().max(1) as f64).min(112.0);
+    let size = (row * 0.8).clamp(15.0, 32.0);
     let mut names = 0.0f64;
     for cell in cells {
         let face = page::font(size, INK);
@@ -77,7 +79,7 @@ fn panel(
     let names = names.min(area.width() * 0.4);
     let bottom = rows.top + row * cells.len() as f64;
     // Room for the figure behind the longest bar, and for its marks.
-    let right = area.width() * 0.27;
+    let right = area.width() * 0.2;
     let plot = rows.inset(names + 16.0, 0.0, right, 0.0);
     let plot = Area { bottom, ..plot };
     let axis = axis.between(plot.left, plot.right);
@@ -99,6 +101,19 @@ fn panel(
             };
             let start = (plot.left + 10.0, middle);
             let room = area.right - start.0;
+            // The lines of the grid would run through the words.
+            let behind = page
+                .canvas
+                .text_width(&why, page::font(size, FAINT))?
+                .min(room);
+            let half = row * 0.42;
+            let under = Area {
+                left: start.0 - 4.0,
+                top: middle - half,
+                right: start.0 + behind + 4.0,
+                bottom: middle + half,
+            };
+            page.canvas.fill(under, plotters::style::WHITE.to_rgba())?;
             page.canvas
                 .text_within(&why, start, Align::Left, page::font(size, FAINT), room)?;
             continue;

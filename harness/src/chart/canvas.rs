@@ -283,7 +283,7 @@ impl Canvas {
             return self.text(text, point, align, font);
         }
         let font = Font {
-            size: (font.size * width / full).max(font.size * 0.6).max(15.0),
+            size: (font.size * width / full).max(font.size * 0.6).max(13.0),
             ..font
         };
         let mut cut = text.to_owned();

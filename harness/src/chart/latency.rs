@@ -10,6 +10,7 @@ use super::canvas::{Align, Area};
 use super::page::{self, Legend, Page, placed};
 use super::palette::{FAINT, INK};
 use crate::cells::{Cell, State};
+use crate::figures::{grouped, plain, trim};
 use crate::percentiles::{Curve, merge};
 use crate::results::Results;
 
@@ -58,7 +59,7 @@ pub(super) fn draw(
     for ((rate, lines, all), area) in panels.iter().zip(page.body.grid(rows, columns, 36.0)) {
         let heading = rate.map_or_else(
             || "unlimited".to_owned(),
-            |rate| format!("{} lines/s", crate::figures::grouped(i64::from(rate))),
+            |rate| format!("{} lines/s", grouped(i64::from(rate))),
         );
         panel(&mut page, area, &heading, lines, all, (x_axis, y_axis))?;
     }
@@ -71,8 +72,14 @@ fn line<'a>(folder: &Path, cell: &'a Cell<'a>) -> Result<Option<Line<'a>>> {
     }
     let mut curves = Vec::new();
     for run in &cell.runs {
-        let curve = Curve::read(folder, run)?;
-        curves.extend(curve.or_else(|| Curve::from_row(run)));
+        curves.extend(Curve::read(folder, run)?);
+    }
+    if curves.is_empty() {
+        curves = cell
+            .runs
+            .iter()
+            .filter_map(|run| Curve::from_row(run))
+            .collect();
     }
     let points = merge(&curves);
     let lines: u64 = cell.runs.iter().map(|run| run.expected).sum();
@@ -108,18 +115,17 @@ fn panel(
         .text_within(unit, (area.left + end, title_at.1), Align::Left, face, room)?;
 
     let mut notes = page::state_notes(page, cells);
-    let late: Vec<String> = lines
+    let late: Vec<&Cell<'_>> = lines
         .iter()
         .filter(|line| line.censored > 0.0)
-        .map(|line| {
-            let percent = crate::figures::plain(line.censored * 100.0);
-            format!("{} {percent} %", page.label(line.cell))
-        })
+        .map(|line| line.cell)
         .collect();
     if !late.is_empty() {
+        let most = lines.iter().map(|line| line.censored).fold(0.0, f64::max) * 100.0;
         notes.push(format!(
-            "not there before the deadline (at least this slow): {}",
-            late.join(", ")
+            "at least this slow, up to {} % did not come in time: {}",
+            trim(&plain(most)),
+            page.grouped(&late, cells)
         ));
     }
     let used = page.notes(area.inset(0.0, 36.0, 0.0, 0.0), &notes)?;

@@ -10,7 +10,7 @@ use super::canvas::{Align, Area};
 use super::page::{self, Legend, Page};
 use super::palette::{FAINT, GRID, INK};
 use crate::cells::{Cell, Entry};
-use crate::figures::short;
+use crate::figures::count;
 use crate::results::{Phase, Results, Run, SinkKind, Verdict};
 
 const EQUAL: RGBColor = RGBColor(207, 232, 245);
@@ -54,7 +54,7 @@ pub(super) fn draw(
     let size = (row * 0.4).clamp(16.0, 28.0);
     let mut left = 0.0f64;
     for entry in &entries {
-        let label = format!("{}, {}", page.title(&entry.collector), entry.config);
+        let label = format!("{} {}", page.title(&entry.collector), entry.config);
         left = left.max(page.canvas.text_width(&label, page::bold(size, INK))?);
     }
     let left = body.left + left.min(340.0) + 20.0;
@@ -85,7 +85,7 @@ pub(super) fn draw(
         let top = body.top + 84.0 + row * index as f64;
         let mut face = page::font(size, INK);
         face.is_bold = entry.is_ves();
-        let label = format!("{}, {}", page.title(&entry.collector), entry.config);
+        let label = format!("{} {}", page.title(&entry.collector), entry.config);
         let room = left - body.left - 16.0;
         let middle = (left - 14.0, top + row / 2.0);
         page.canvas
@@ -119,15 +119,34 @@ fn field(page: &mut Page<'_>, area: Area, runs: &[&Run]) -> Result<()> {
             format!(" {count}/{}", runs.len())
         }
     };
-    let sum = |of: fn(&Run) -> u64| runs.iter().map(|run| of(run)).sum::<u64>() as f64;
+    let sum = |of: fn(&Run) -> u64| runs.iter().map(|run| of(run)).sum::<u64>();
+    let is_narrow = area.width() < 110.0;
     let counts = [
         (sum(|run| run.lost), "lost"),
         (sum(|run| run.duplicated), "duplicated"),
         (sum(|run| run.corrupted), "corrupted"),
         (sum(|run| run.reordered), "reordered"),
     ];
+    let mut deviations: Vec<String> = Vec::new();
+    for (number, what) in counts.into_iter().filter(|(number, _)| *number > 0) {
+        if !is_narrow {
+            deviations.push(format!("{} {what}", count(number)));
+        } else if deviations.is_empty() {
+            deviations.extend([count(number), what.to_owned()]);
+        } else if deviations.len() == 2 {
+            // No room for more: the report's table has the others.
+            deviations.push("and more".to_owned());
+        }
+    }
+    let words = |text: &str| -> Vec<String> {
+        if is_narrow {
+            text.split(' ').map(str::to_owned).collect()
+        } else {
+            vec![text.to_owned()]
+        }
+    };
     let (mut lines, fill, ink) = if runs.is_empty() {
-        (vec!["not run".to_owned()], WHITE, FAINT)
+        (words("not run"), WHITE, FAINT)
     } else if with(Verdict::Failed) > 0 {
         (
             vec![format!("failed{}", share(with(Verdict::Failed)))],
@@ -141,19 +160,20 @@ fn field(page: &mut Page<'_>, area: Area, runs: &[&Run]) -> Result<()> {
             INK,
         )
     } else if with(Verdict::Unverifiable) > 0 {
-        (vec!["no output".to_owned()], UNSEEN, FAINT)
+        (words("no output"), UNSEEN, FAINT)
     } else {
         (vec![format!("✓ {}", runs.len())], EQUAL, INK)
     };
-    for (count, what) in counts {
-        if count > 0.0 {
-            lines.push(format!("{} {what}", short(count)));
-        }
+    let is_all_unequal = fill == UNEQUAL && with(Verdict::Unequal) == runs.len();
+    if is_narrow && is_all_unequal && !deviations.is_empty() {
+        // The colour and the counts say it; there is no room for a word more.
+        lines.clear();
     }
+    lines.extend(deviations);
     page.canvas.fill(area, fill.to_rgba())?;
     page.canvas.frame(area, GRID.to_rgba(), 1.5)?;
     let step = (area.height() / lines.len() as f64).min(28.0);
-    let size = (step * 0.9).min(24.0);
+    let size = (step * 1.05).min(24.0);
     let top = f64::midpoint(area.top, area.bottom) - step * (lines.len() as f64 - 1.0) / 2.0;
     for (index, line) in lines.iter().enumerate() {
         let middle = (

@@ -132,6 +132,7 @@ fn panel(
         let color = look.tone(true);
         let points: Vec<(f64, f64)> = points
             .iter()
+            .filter(|(s, _)| *s >= x_axis.low)
             .map(|(s, mib)| (x_axis.place(*s), y_axis.place(*mib)))
             .collect();
         let width = if look.is_ves { 6.0 } else { 3.5 };

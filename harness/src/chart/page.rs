@@ -10,7 +10,6 @@ use super::axis::Axis;
 use super::canvas::{Align, Area, Canvas, Font, HEIGHT, WIDTH};
 use super::palette::{FAINT, GRID, INK, Look};
 use crate::cells::{Cell, State, collectors, title};
-use crate::figures::short;
 use crate::results::Results;
 
 const MARGIN: f64 = 48.0;
@@ -99,13 +98,31 @@ impl<'a> Page<'a> {
         Look::of(name, &self.names)
     }
 
-    /// Name and configuration, where the comparison has more than one.
+    /// Name and configuration.
     pub(crate) fn label(&self, cell: &Cell<'_>) -> String {
         format!(
-            "{}, {}",
+            "{} {}",
             self.title(&cell.entry.collector),
             cell.entry.config
         )
+    }
+
+    /// The names of cells: without the configuration where all that a collector has in `all` are
+    /// meant.
+    pub(crate) fn grouped(&self, cells: &[&Cell<'_>], all: &[&Cell<'_>]) -> String {
+        let mut names = Vec::new();
+        for cell in cells {
+            let name = &cell.entry.collector;
+            let count =
+                |of: &[&Cell<'_>]| of.iter().filter(|it| it.entry.collector == *name).count();
+            names.push(if count(cells) == count(all) {
+                self.title(name)
+            } else {
+                format!("{} {}", self.title(name), cell.entry.config)
+            });
+        }
+        names.dedup();
+        names.join(", ")
     }
 
     /// Writes the page to `folder`.
@@ -142,12 +159,20 @@ impl<'a> Page<'a> {
             }
             _ => {}
         }
-        if legend == Legend::Marks {
+        let is_behind = |cell: &&&Cell<'_>| matches!(cell.state(), State::Saturated { .. });
+        if matches!(legend, Legend::Marks | Legend::Lines)
+            && cells.iter().any(|cell| is_behind(&cell))
+        {
             keys.push(("saturated".to_owned(), None, Key::Hollow));
-            keys.push(("median, 95 % interval".to_owned(), None, Key::Interval));
         }
-        if legend == Legend::Bars {
-            keys.push(("95 % interval".to_owned(), None, Key::Interval));
+        let has_interval = cells.iter().any(|cell| cell.runs.len() > 1);
+        if matches!(legend, Legend::Marks | Legend::Bars) && has_interval {
+            let text = if legend == Legend::Bars {
+                "95 % interval"
+            } else {
+                "median, 95 % interval"
+            };
+            keys.push((text.to_owned(), None, Key::Interval));
         }
         if keys.is_empty() {
             return Ok(top);
@@ -316,31 +341,22 @@ pub(crate) fn placed(axis: &Axis, gap: f64) -> Vec<(f64, String)> {
 
 /// What the notes of a panel say of its cells: those without a curve first.
 pub(crate) fn state_notes(page: &Page<'_>, cells: &[&Cell<'_>]) -> Vec<String> {
-    let named = |heading: &str, texts: Vec<String>| {
-        (!texts.is_empty()).then(|| format!("{heading}: {}", texts.join(", ")))
+    let named = |heading: &str, of: Vec<&Cell<'_>>| {
+        (!of.is_empty()).then(|| format!("{heading}: {}", page.grouped(&of, cells)))
     };
-    let mut wrong = Vec::new();
-    let mut behind = Vec::new();
-    let mut bound = Vec::new();
-    for cell in cells {
-        match cell.state() {
-            State::Bad { .. } => wrong.push(page.label(cell)),
-            State::Saturated {
-                lines_per_s: Some(rate),
-            } => {
-                behind.push(format!("{} at {}/s", page.label(cell), short(rate)));
-            }
-            State::Saturated { lines_per_s: None } => behind.push(page.label(cell)),
-            State::Good => {}
-        }
-        if cell.is_harness_bound() {
-            bound.push(page.label(cell));
-        }
-    }
+    let of = |wanted: fn(&Cell<'_>) -> bool| -> Vec<&Cell<'_>> {
+        cells.iter().copied().filter(|cell| wanted(cell)).collect()
+    };
     [
-        named("failed or not equal, so without figures", wrong),
-        named("saturated", behind),
-        named("harness-bound", bound),
+        named(
+            "no figures, failed or unequal",
+            of(|it| matches!(it.state(), State::Bad { .. })),
+        ),
+        named(
+            "saturated",
+            of(|it| matches!(it.state(), State::Saturated { .. })),
+        ),
+        named("harness-bound", of(|it| it.is_harness_bound())),
     ]
     .into_iter()
     .flatten()

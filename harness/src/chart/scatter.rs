@@ -10,6 +10,7 @@ use super::canvas::{Align, Area};
 use super::page::{self, Legend, Page, placed};
 use super::palette::{FAINT, INK};
 use crate::cells::{Cell, Metric, State};
+use crate::figures::short;
 use crate::results::{Results, SinkKind};
 
 /// Draws `name`.
@@ -119,31 +120,30 @@ fn panel(
     Ok(())
 }
 
-/// The notes of a panel, with the rate where it takes one to know the cell.
+/// The notes of a panel, with the rates at which they hold.
 fn by_rate_notes(page: &Page<'_>, cells: &[&Cell<'_>]) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut bound = Vec::new();
-    for cell in cells {
-        let rate = cell
-            .task
-            .rate
-            .map(|rate| crate::figures::short(f64::from(rate)));
-        let name = format!("{} at {}/s", page.label(cell), rate.unwrap_or_default());
-        if matches!(cell.state(), State::Bad { .. }) {
-            wrong.push(name);
-        } else if cell.is_harness_bound() {
-            bound.push(name);
+    let named = |heading: &str, wanted: fn(&Cell<'_>) -> bool| {
+        let mut names: Vec<(String, Vec<String>)> = Vec::new();
+        for cell in cells.iter().filter(|cell| wanted(cell)) {
+            let rate = cell
+                .task
+                .rate
+                .map_or_else(String::new, |rate| short(f64::from(rate)));
+            let name = page.label(cell);
+            match names.iter_mut().find(|(its, _)| *its == name) {
+                Some((_, rates)) => rates.push(rate),
+                None => names.push((name, vec![rate])),
+            }
         }
-    }
-    let mut notes = Vec::new();
-    if !wrong.is_empty() {
-        notes.push(format!(
-            "failed or not equal, so without figures: {}",
-            wrong.join(", ")
-        ));
-    }
-    if !bound.is_empty() {
-        notes.push(format!("harness-bound: {}", bound.join(", ")));
-    }
-    notes
+        let texts: Vec<String> = names
+            .into_iter()
+            .map(|(name, rates)| format!("{name} at {} lines/s", rates.join(", ")))
+            .collect();
+        (!texts.is_empty()).then(|| format!("{heading}: {}", texts.join(", ")))
+    };
+    let bad = named("no figures, failed or unequal", |it| {
+        matches!(it.state(), State::Bad { .. })
+    });
+    let bound = named("harness-bound", |it| it.is_harness_bound());
+    bad.into_iter().chain(bound).collect()
 }

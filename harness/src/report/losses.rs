@@ -6,7 +6,7 @@ use super::{place, title_of};
 use crate::cells::Cell;
 use crate::comparison::{Comparison, Outcome, comparisons, ves_beside};
 use crate::figures::{interval, mebibytes, plain};
-use crate::results::{CollectorFacts, Results};
+use crate::results::Results;
 
 /// The section.
 pub(super) fn section(results: &Results, cells: &[Cell<'_>]) -> String {
@@ -127,23 +127,24 @@ fn sizes(results: &Results) -> Sizes {
     else {
         return sizes;
     };
-    let figures: [(&str, fn(&CollectorFacts) -> u64); 2] = [
-        ("program, MiB", |facts| facts.binary_bytes),
-        ("program with its libraries, MiB", |facts| {
-            facts.closure_bytes
-        }),
-    ];
     for other in facts
         .iter()
         .filter(|facts| facts.name != "ves" && facts.is_installed)
     {
-        for (what, of) in figures {
-            let (theirs, its) = (of(other), of(ves));
+        let figures = [
+            ("program, MiB", other.binary_bytes, ves.binary_bytes),
+            (
+                "program with its libraries, MiB",
+                other.closure_bytes,
+                ves.closure_bytes,
+            ),
+        ];
+        for (what, theirs, its) in figures {
             if theirs == 0 || its == 0 {
                 continue;
             }
             sizes.compared += 1;
-            if theirs <= its {
+            if theirs < its {
                 sizes.rows.push([
                     "static".to_owned(),
                     what.to_owned(),

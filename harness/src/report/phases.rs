@@ -18,7 +18,7 @@ pub(super) fn headline(results: &Results, cells: &[Cell<'_>], drawn: &[Picture])
         return text + "No backlog was measured.\n\n";
     }
     text += "A log that is there already, read to its end as fast as each collector can. Medians with \
-             95 % intervals; \"x VES\" is the median of the ratios within rounds. Ranked by \
+             95 % intervals; \"x VES\" is the median of the ratios within rounds. Compare the \
              CPU-seconds per 1 M lines: lines per second depend on how many cores are used.\n\n";
     let metrics = [
         Metric::CpuPerMLines,
@@ -113,7 +113,7 @@ fn latency_row(results: &Results, cell: &Cell<'_>) -> Vec<String> {
             let missing = run.censored.unwrap_or(0);
             missing > 0 && missing as f64 / run.expected.max(1) as f64 > 1.0 - share - 1e-12
         };
-        let sign = if cell.runs.iter().any(|run| reaches(&run)) {
+        let sign = if cell.runs.iter().any(reaches) {
             "≥ "
         } else {
             ""
@@ -236,7 +236,10 @@ pub(super) fn harness(results: &Results, cells: &[Cell<'_>]) -> String {
         "collector waited for a core, s",
         "achieved lines/s",
     ]);
-    for cell in cells {
+    for cell in cells
+        .iter()
+        .filter(|cell| matches!(cell.task.phase, Phase::Drain | Phase::Rate))
+    {
         let median = |values: Vec<f64>| {
             crate::statistics::median(&values)
                 .map(plain)

@@ -125,8 +125,9 @@ pub(super) fn machine(results: &Results, cells: &[Cell<'_>]) -> String {
     text.push('\n');
     let mut slow = Vec::new();
     for cell in cells {
-        for metric in [Metric::CpuPerMLines, Metric::StartMs, Metric::LatencyP99] {
-            if let Some(factor) = slow_first(&cell.values(metric)) {
+        let is_of_time = |metric: &&Metric| !matches!(metric, Metric::RssAnon | Metric::RssPeak);
+        for metric in Metric::compared(cell.task.phase).iter().filter(is_of_time) {
+            if let Some(factor) = slow_first(&cell.values(*metric)) {
                 slow.push(format!(
                     "- {}, {}: {} of the first run is {} times the median of the others\n",
                     title_of(results, &cell.entry),
@@ -167,6 +168,9 @@ pub(super) fn reading(cells: &[Cell<'_>]) -> String {
              runs. \"fell-behind\": in fewer.\n\
              - There is no overall score. Many figures are compared, and some differences will be \
              chance: CPU-seconds per 1 M lines and memory are the two that were chosen beforehand.\n\
+             - The raw rows are in `runs.csv` and `samples.csv`, percentiles in `latency/`, what was run on \
+             what in `manifest.json`; `ves-harness report FOLDER` makes this page and its charts from \
+             them again.\n\
              - VES's own authors wrote and ran this. How to check it, and what it cannot see: \
              [reports](../README.md).\n\n";
     let mut flags: Vec<String> = cells
