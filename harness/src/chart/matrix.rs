@@ -135,7 +135,7 @@ fn field(page: &mut Page<'_>, area: Area, runs: &[&Run]) -> Result<()> {
             deviations.extend([count(number), what.to_owned()]);
         } else if deviations.len() == 2 {
             // No room for more: the report's table has the others.
-            deviations.push("and more".to_owned());
+            deviations.push("+ more".to_owned());
         }
     }
     let words = |text: &str| -> Vec<String> {

@@ -142,7 +142,8 @@ fn panel(
             page.canvas.dashes(&points, color, width, (16.0, 9.0))?;
         }
         if let Some(last) = points.last() {
-            look.mark(&mut page.canvas, *last, 11.0, color, false)?;
+            let is_hollow = matches!(cell.state(), State::Saturated { .. });
+            look.mark(&mut page.canvas, *last, 11.0, color, is_hollow)?;
         }
     }
     Ok(())

@@ -221,7 +221,7 @@ impl<'a> Page<'a> {
             Key::Solid => canvas.line(start, end, ink, 3.5),
             Key::Dashed => canvas.dashes(&[start, end], ink, 3.5, (12.0, 7.0)),
             Key::Dark => canvas.circle(middle, 9.0, ink, None),
-            Key::Pale => canvas.circle(middle, 9.0, FAINT.mix(0.4), None),
+            Key::Pale => canvas.circle(middle, 9.0, FAINT.mix(0.5), None),
             Key::Hollow => canvas.circle(middle, 9.0, ink, Some(3.0)),
             Key::Interval => {
                 canvas.line(start, end, ink, 3.0)?;

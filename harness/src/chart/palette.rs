@@ -84,13 +84,14 @@ impl Look {
         }
     }
 
-    /// The colour; paler for a `default` configuration.
+    /// The colour; paler for a `default` configuration, and opaque, so that marks that lie on each
+    /// other stay pale.
     pub(crate) fn tone(&self, is_tuned: bool) -> RGBAColor {
         if is_tuned {
-            self.color.to_rgba()
-        } else {
-            self.color.mix(0.6)
+            return self.color.to_rgba();
         }
+        let pale = |part: u8| part / 2 + 127;
+        RGBColor(pale(self.color.0), pale(self.color.1), pale(self.color.2)).to_rgba()
     }
 
     /// Draws its mark. A hollow one stands for a figure that is not a collector's best effort at the
