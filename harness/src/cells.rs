@@ -333,6 +333,17 @@ pub(crate) fn deviations(run: &Run) -> String {
     parts.join(", ")
 }
 
+/// How many of a run's records have a latency: at a fixed rate those of the window's lines, else all.
+pub(crate) fn timed(run: &Run) -> f64 {
+    let expected = run.expected as f64;
+    match (run.rate, run.window_s) {
+        (Some(rate), Some(window_s)) if run.lines > 0 => {
+            expected.min(f64::from(rate) * window_s * expected / run.lines as f64)
+        }
+        _ => expected,
+    }
+}
+
 /// All cells, by task, and in each first VES, then the others in the manifest's order.
 pub(crate) fn cells(results: &Results) -> Vec<Cell<'_>> {
     let mut cells: Vec<Cell<'_>> = Vec::new();

@@ -9,7 +9,7 @@ use super::axis::Axis;
 use super::canvas::{Align, Area};
 use super::page::{self, Legend, Page, placed};
 use super::palette::{FAINT, INK};
-use crate::cells::{Cell, State};
+use crate::cells::{Cell, State, timed};
 use crate::figures::{grouped, plain, trim};
 use crate::percentiles::{Curve, merge};
 use crate::results::Results;
@@ -82,13 +82,9 @@ fn line<'a>(folder: &Path, cell: &'a Cell<'a>) -> Result<Option<Line<'a>>> {
             .collect();
     }
     let points = merge(&curves);
-    let lines: u64 = cell.runs.iter().map(|run| run.expected).sum();
+    let lines: f64 = cell.runs.iter().map(|run| timed(run)).sum();
     let missing: u64 = cell.runs.iter().filter_map(|run| run.censored).sum();
-    let censored = if lines == 0 {
-        0.0
-    } else {
-        missing as f64 / lines as f64
-    };
+    let censored = missing as f64 / lines.max(1.0);
     Ok((!points.is_empty()).then_some(Line {
         cell,
         points,

@@ -3,7 +3,7 @@
 
 use super::markdown::Table;
 use super::{pictures, place, title_of};
-use crate::cells::{Cell, Metric, State, Task};
+use crate::cells::{Cell, Metric, State, Task, timed};
 use crate::chart::{Picture, Subject};
 use crate::comparison::{ratio, ves_beside};
 use crate::figures::{grouped, interval, plain};
@@ -111,7 +111,7 @@ fn latency_row(results: &Results, cell: &Cell<'_>) -> Vec<String> {
         };
         let reaches = |run: &&Run| {
             let missing = run.censored.unwrap_or(0);
-            missing > 0 && missing as f64 / run.expected.max(1) as f64 > 1.0 - share - 1e-12
+            missing > 0 && missing as f64 / timed(run).max(1.0) > 1.0 - share - 1e-12
         };
         let sign = if cell.runs.iter().any(reaches) {
             "≥ "
@@ -122,11 +122,11 @@ fn latency_row(results: &Results, cell: &Cell<'_>) -> Vec<String> {
     };
     let median = |metric: Metric| cell.figure(metric).map(|it| plain(it.median));
     let missing: u64 = cell.runs.iter().filter_map(|run| run.censored).sum();
-    let lines: u64 = cell.runs.iter().map(|run| run.expected).sum();
+    let lines: f64 = cell.runs.iter().map(|run| timed(run)).sum();
     let missing = if missing == 0 {
         "0".to_owned()
     } else {
-        let percent = 100.0 * missing as f64 / lines.max(1) as f64;
+        let percent = 100.0 * missing as f64 / lines.max(1.0);
         format!(
             "{} ({} %)",
             grouped(i64::try_from(missing).unwrap_or(i64::MAX)),

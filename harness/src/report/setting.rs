@@ -199,6 +199,7 @@ pub(super) fn reading(cells: &[Cell<'_>]) -> String {
                 "the writes were late: more than 5 ms at the 99th percentile, or the rate was missed"
             }
             "cpu-accounting" => "the two accounts of CPU time differ by more than 2 %",
+            "killed" => "it did not end in time when it was asked to, and was killed",
             "fell-behind" => "it did not keep up with the rate in some runs, but in most",
             "residency" | "cold" => "not all of the log was in the page cache before the run",
             "load" => "the machine was not quiet before the run",
