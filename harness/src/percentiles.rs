@@ -89,8 +89,8 @@ impl Curve {
 /// Points of a chart for the runs of a cell: `1 / (1 - share)` and milliseconds, the median of the
 /// runs at each share, from the half up to where the smallest run has a single line left.
 pub(crate) fn merge(curves: &[Curve]) -> Vec<(f64, f64)> {
-    /// Enough for a smooth line: some 20 pixels between two points.
-    const PER_DECADE: i32 = 24;
+    /// Fewer than there are rows in a table, whose steps would show otherwise.
+    const PER_DECADE: i32 = 12;
     let Some(count) = curves.iter().map(|curve| curve.count).min() else {
         return Vec::new();
     };

@@ -166,8 +166,8 @@ fn panel(
         }
         // Marks at different places, so that they can be told apart where curves meet.
         let hollow = matches!(line.cell.state(), State::Saturated { .. });
-        let step = 36;
-        for point in points.iter().skip(6 + index * 5 % step).step_by(step) {
+        let step = 18;
+        for point in points.iter().skip(3 + index * 5 % step).step_by(step) {
             look.mark(&mut page.canvas, *point, 9.0, color, hollow)?;
         }
         if let Some(last) = points.last() {
