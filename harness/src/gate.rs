@@ -205,6 +205,12 @@ impl Subject {
     /// The exact layer.
     fn count(&self, args: &GateArgs, logs: &Logs, report: &mut Report) -> Result<()> {
         let Base::Build(base) = &self.base else {
+            let text = "not counted: there is no other VES to compare with".to_owned();
+            if args.icount {
+                bail!(text);
+            }
+            let finding = Finding::new("instructions", Level::Note, text);
+            report.findings.push(finding);
             return Ok(());
         };
         match &self.head.kernels {

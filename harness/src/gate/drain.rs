@@ -273,3 +273,38 @@ fn children_cpu() -> Result<Duration> {
     };
     Ok(time(usage.user_time()) + time(usage.system_time()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A program for the place of VES, that keeps the lines without `dropped`.
+    fn program(folder: &Path, dropped: &str) -> Program {
+        let path = folder.join("ves");
+        let script = format!(
+            "#!/bin/sh\n\
+             while [ $# -gt 1 ]; do [ $1 = --watch ] && log=$2; [ $1 = --ship ] && out=$2; shift; done\n\
+             grep -v '{dropped}' $log > ${{out#file:}}\n"
+        );
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        Program::Ves(path)
+    }
+
+    #[test]
+    fn a_program_that_does_not_do_the_work_is_not_timed() {
+        let (logs, folder) = (Logs::write(1000).unwrap(), tempfile::tempdir().unwrap());
+        program(folder.path(), "/healthz").check(&logs).unwrap();
+        let error = program(folder.path(), "/api/").check(&logs).unwrap_err();
+        assert!(error.to_string().contains("were expected"), "{error}");
+        let nowhere = Program::Ves("/bin/true".into());
+        assert!(nowhere.check(&logs).is_err());
+        let failing = Program::Ves("/bin/false".into());
+        let error = failing.check(&logs).unwrap_err().to_string();
+        assert!(
+            error.contains("/bin/false failed: exit status: 1"),
+            "{error}"
+        );
+    }
+}

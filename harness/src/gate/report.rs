@@ -200,3 +200,46 @@ fn machine() -> String {
     let model = info.model_name(0).unwrap_or("unknown processor").to_owned();
     format!("{} x {model}", info.num_cores())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(levels: &[Level], accepted: Option<&str>) -> Report {
+        let finding = |level: &Level| Finding::new("paired", *level, "slower".to_owned());
+        Report {
+            findings: levels.iter().map(finding).collect(),
+            accepted: accepted.map(str::to_owned),
+            ..Report::new("head", "base")
+        }
+    }
+
+    #[test]
+    fn the_worst_finding_decides() {
+        for (levels, is_failed, verdict) in [
+            (&[][..], false, "gate: PASS\n"),
+            (&[Level::Note], false, "gate: PASS\n"),
+            (
+                &[Level::Warning, Level::Note],
+                false,
+                "gate: PASS, with warnings\n",
+            ),
+            (&[Level::Failure, Level::Warning], true, "gate: FAIL"),
+        ] {
+            let report = report(levels, None);
+            let text = report.conclusion();
+            assert_eq!(report.is_failed(), is_failed, "{text}");
+            assert!(text.contains(verdict), "{text}");
+            assert_eq!(text.matches("slower").count(), levels.len(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reason_lets_a_failure_pass_and_is_shown() {
+        let report = report(&[Level::Failure], Some("safety"));
+        assert!(!report.is_failed());
+        let text = report.conclusion();
+        assert!(text.contains("FAILURE: paired: slower"), "{text}");
+        assert!(text.contains("gate: ACCEPTED: safety"), "{text}");
+    }
+}

@@ -98,18 +98,18 @@ fn a_head_that_is_slower_by_a_tenth_is_caught() {
 }
 
 #[test]
-fn nothing_passes_on_a_machine_that_cannot_tell() {
+fn a_machine_that_cannot_tell_has_no_verdict() {
+    let mut unfit = 0;
     for seed in 0..100 {
         let paired = gate(seed, 0.3, 1.0);
-        assert_eq!(
-            paired.shown,
-            Shown::Unfit,
-            "{:?} {:?}",
-            paired.head,
-            paired.same
-        );
+        let (shown, head, same) = (paired.shown, paired.head, paired.same);
+        // By chance base and its copy are close now and then; head and base never are.
+        let has_verdict = matches!(shown, Shown::Pass | Shown::Fail);
+        assert!(!has_verdict, "{shown:?} {head:?} {same:?}");
         assert_eq!(paired.head_pairs.len(), 2 * PAIRS as usize);
+        unfit += u32::from(shown == Shown::Unfit);
     }
+    assert!(unfit >= 90, "{unfit}");
 }
 
 /// A machine that warms up: each run costs less than the one before.
