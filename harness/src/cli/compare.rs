@@ -37,7 +37,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "NAME=PATH", value_parser = name_and_path)]
     pub(crate) bin: Vec<(String, PathBuf)>,
 
-    /// The folder of the report, which must not hold one [default: reports/<date>-<host>-<commit>].
+    /// The folder of the report, which must not hold one [default: reports/DATE-HOST-COMMIT].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 

@@ -9,8 +9,12 @@ use crate::figures::{interval, mebibytes, plain};
 use crate::results::Results;
 
 /// The section.
+///
+/// A program that forwards lines without parsing them is a yardstick and does not compete: it stands in
+/// the tables, but not here.
 pub(super) fn section(results: &Results, cells: &[Cell<'_>]) -> String {
-    let all = comparisons(cells);
+    let mut all = comparisons(cells);
+    all.retain(|it| !is_raw(results, &it.entry.collector));
     let sizes = sizes(results);
     let count = all.len() + sizes.compared;
     let mut text = String::from("## Where VES is not the best\n\n");
@@ -108,6 +112,11 @@ fn table(results: &Results, comparisons: &[&Comparison]) -> Table {
     table
 }
 
+fn is_raw(results: &Results, collector: &str) -> bool {
+    let mut facts = results.manifest.collectors.iter();
+    facts.any(|facts| facts.name == collector && facts.fidelity == "raw")
+}
+
 /// Sizes of programs: no runs, so no intervals.
 struct Sizes {
     compared: usize,
@@ -130,6 +139,7 @@ fn sizes(results: &Results) -> Sizes {
     for other in facts
         .iter()
         .filter(|facts| facts.name != "ves" && facts.is_installed)
+        .filter(|facts| !is_raw(results, &facts.name))
     {
         let figures = [
             ("program, MiB", other.binary_bytes, ves.binary_bytes),
