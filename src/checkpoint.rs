@@ -7,7 +7,9 @@
 
 mod store;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use store::{Loaded, Store};
 
 use crate::batch::Progress;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::parse::Detected;
 use crate::report;
 use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
@@ -122,6 +124,15 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// Adds what `other`, which is older, says of files that this one does not know.
+    pub(crate) fn add(&mut self, other: Snapshot) {
+        let known: HashSet<Inode> = self.files.iter().map(|entry| entry.inode).collect();
+        let is_new = |entry: &Entry| !known.contains(&entry.inode);
+        self.files.extend(other.files.into_iter().filter(is_new));
+        let past = other.past.into_iter();
+        self.past.extend(past.filter(|past| is_new(&past.entry)));
+    }
+
     /// The layout that this program writes.
     pub(crate) const VERSION: u32 = 1;
 }
@@ -157,6 +168,8 @@ pub(crate) enum Message {
         progress: Vec<Progress>,
         /// The sink, where it can be cut back.
         sink: Option<SinkState>,
+        /// What has to be flushed to the disk before that may be claimed.
+        unflushed: Option<Arc<File>>,
     },
     /// Write now, then answer.
     Sync(flume::Sender<()>),
@@ -178,6 +191,7 @@ struct Ledger {
     carried: Vec<Entry>,
     past: Vec<Past>,
     sink: Option<SinkState>,
+    unflushed: Option<Arc<File>>,
     is_dirty: bool,
 }
 
@@ -211,8 +225,13 @@ impl Ledger {
             }
             Message::Truncated(file) => self.keep_for_a_while(file),
             Message::Carried(entries, past) => (self.carried, self.past) = (entries, past),
-            Message::Acknowledged { progress, sink } => {
+            Message::Acknowledged {
+                progress,
+                sink,
+                unflushed,
+            } => {
                 self.sink = sink.or(self.sink);
+                self.unflushed = unflushed;
                 progress
                     .into_iter()
                     .for_each(|progress| self.advance(progress));
@@ -291,15 +310,25 @@ impl Ledger {
     }
 }
 
-/// The checkpoint thread: applies messages and writes until all senders are gone. Blocks.
-///
-/// # Errors
-/// When the last write fails. Failures before that are reported and tried again.
+/// What the checkpoint thread leaves behind.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// How the last write went.
+    pub(crate) written: Result<()>,
+    /// How everything stood; `None` where the files were not found again yet, so that what there was
+    /// before still holds.
+    pub(crate) snapshot: Option<Snapshot>,
+}
+
+/// The checkpoint thread: applies messages and writes until all senders are gone. Without a store it
+/// only keeps account, for a pipeline that goes on from there. Failures before the last write are
+/// reported and tried again. Blocks.
 pub(crate) fn run(
-    store: &Store,
+    store: Option<&Store>,
     sink: Option<SinkState>,
     messages: &flume::Receiver<Message>,
-) -> Result<()> {
+) -> Closed {
+    let mut writer = Writer::new(store);
     let mut ledger = Ledger {
         sink,
         is_dirty: true,
@@ -309,7 +338,6 @@ pub(crate) fn run(
     let mut may_write = false;
     let mut written_at = Instant::now();
     let mut write_at = written_at;
-    let mut has_complained = false;
     loop {
         let message = messages.recv_deadline(write_at);
         let sync = match message {
@@ -328,7 +356,7 @@ pub(crate) fn run(
         if sync.is_some() || Instant::now() >= write_at {
             if may_write && ledger.is_dirty {
                 ledger.forget_past();
-                write(store, &mut ledger, &mut has_complained);
+                writer.try_write(&mut ledger);
             }
             written_at = Instant::now();
             write_at = written_at + WRITE_INTERVAL;
@@ -338,31 +366,90 @@ pub(crate) fn run(
             let _ = reply.send(());
         }
     }
-    if may_write {
-        store.write(&ledger.snapshot())
-    } else {
-        Ok(())
+    writer.close(may_write.then_some(&ledger))
+}
+
+/// Brings ledgers to the disk.
+struct Writer<'a> {
+    store: Option<&'a Store>,
+    /// The last one whose sink was flushed, from when on that cannot be done any more: the system may
+    /// have thrown away what it could not write, and says so once.
+    flushed: Option<Option<Snapshot>>,
+    last: Option<Snapshot>,
+    has_complained: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(store: Option<&'a Store>) -> Writer<'a> {
+        Writer {
+            store,
+            flushed: None,
+            last: None,
+            has_complained: false,
+        }
+    }
+
+    fn write(&mut self, ledger: &Ledger) -> Result<()> {
+        if self.flushed.is_some() {
+            return Err(unflushed());
+        }
+        if let Some(file) = &ledger.unflushed
+            && let Err(error) = file.sync_data()
+        {
+            report::warning(&format!(
+                "the sink file cannot be flushed to the disk: {error}; the checkpoint stays as it \
+                 is: look at the disk (dmesg tells more), then a restart or SIGHUP ships again what \
+                 was shipped since"
+            ));
+            self.flushed = Some(self.last.take());
+            self.has_complained = true;
+            return Err(unflushed());
+        }
+        let snapshot = ledger.snapshot();
+        let written = self.store.map_or(Ok(()), |store| store.write(&snapshot));
+        if ledger.unflushed.is_some() {
+            self.last = Some(snapshot);
+        }
+        written
+    }
+
+    fn try_write(&mut self, ledger: &mut Ledger) {
+        match self.write(ledger) {
+            Ok(()) => {
+                ledger.is_dirty = false;
+                if std::mem::take(&mut self.has_complained) {
+                    report::notice("the checkpoint can be written again");
+                }
+            }
+            Err(error) if !self.has_complained => {
+                self.has_complained = true;
+                report::warning(&format!(
+                    "{}; going on, but a restart now would ship again what was shipped since: \
+                     free space or permissions there",
+                    report::chain(&error)
+                ));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Writes for the last time.
+    fn close(mut self, ledger: Option<&Ledger>) -> Closed {
+        let written = ledger.map_or(Ok(()), |ledger| self.write(ledger));
+        let snapshot = match self.flushed {
+            Some(flushed) => flushed,
+            None => ledger.map(Ledger::snapshot),
+        };
+        Closed { written, snapshot }
     }
 }
 
-fn write(store: &Store, ledger: &mut Ledger, has_complained: &mut bool) {
-    match store.write(&ledger.snapshot()) {
-        Ok(()) => {
-            ledger.is_dirty = false;
-            if std::mem::take(has_complained) {
-                report::notice("the checkpoint can be written again");
-            }
-        }
-        Err(error) if !*has_complained => {
-            *has_complained = true;
-            report::warning(&format!(
-                "{}; going on, but a restart now would ship again what was shipped since: \
-                 free space or permissions there",
-                report::chain(&error)
-            ));
-        }
-        Err(_) => {}
-    }
+fn unflushed() -> Error {
+    Error::Unfinished(
+        "the sink file could not be flushed to the disk: what was shipped since the last checkpoint \
+         will be shipped again at the next start"
+            .to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -392,6 +479,7 @@ mod tests {
         Message::Acknowledged {
             progress,
             sink: None,
+            unflushed: None,
         }
     }
 
@@ -418,7 +506,7 @@ mod tests {
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
         drop(send);
-        run(&store, None, &receive).unwrap();
+        run(Some(&store), None, &receive).written.unwrap();
         assert!(store.load().unwrap().is_none());
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
@@ -427,7 +515,7 @@ mod tests {
         send.send(Message::Sync(flume::bounded(1).0)).unwrap();
         send.send(acknowledged(FileId(1), 5)).unwrap();
         drop(send);
-        run(&store, None, &receive).unwrap();
+        run(Some(&store), None, &receive).written.unwrap();
         let files = store.load().unwrap().unwrap().snapshot.files;
         assert_eq!(
             files,

@@ -224,6 +224,14 @@ struct CollectArgs {
     #[arg(long, value_name = "FILE", help_heading = "Sink")]
     ca_file: Option<String>,
 
+    /// When a file sink is flushed to the disk: none | interval | batch [default: none]
+    ///
+    /// All of them survive the death of the process. A power loss: with `interval` (before each
+    /// checkpoint, about once a second) a restart ships again what did not reach the disk; with
+    /// `batch` every acknowledged record is there; with `none` the last half minute may be missing.
+    #[arg(long, value_name = "WHEN", help_heading = "Sink")]
+    sync: Option<String>,
+
     /// Most records in a batch [default: 1000]
     #[arg(long, value_name = "COUNT", help_heading = "Batching")]
     batch_size: Option<String>,

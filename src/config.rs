@@ -34,6 +34,8 @@ pub struct Config {
     pub ship: ShipUrl,
     /// How an HTTP sink talks.
     pub http: HttpOptions,
+    /// When a file sink is flushed to the disk.
+    pub sync: SyncMode,
     /// Most records in a batch.
     pub batch_size: usize,
     /// Longest time that a record waits for its batch to fill.
@@ -122,6 +124,17 @@ pub enum ShipUrl {
     File(PathBuf),
     /// `http://…` or `https://…`: one NDJSON POST per batch.
     Http(String),
+}
+
+/// When a file sink is flushed to the disk: what it holds after a power loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// When the system does it.
+    None,
+    /// Before each checkpoint, about once a second: the checkpoint never claims more than is there.
+    Interval,
+    /// After each batch, before it is acknowledged.
+    Batch,
 }
 
 /// How an HTTP sink talks.

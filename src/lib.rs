@@ -29,6 +29,7 @@ pub mod error;
 pub mod filter;
 pub mod parse;
 pub mod pipeline;
+mod process;
 pub mod report;
 mod ship;
 pub mod shutdown;

@@ -11,19 +11,24 @@
 //! it back when the unit is shipped, so there is never more between them than tickets, and a sink
 //! that blocks makes the tail stop reading. Everything ends from the front: the tail returns and
 //! drops its senders, each thread returns when nothing can come any more.
+//!
+//! SIGHUP ends it in the same way, and another pipeline with the configuration as it is now goes on
+//! from there ([`Carried`]).
+
+mod carried;
+mod signals;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::batch::BatchPool;
-use crate::checkpoint::{self, Message, Store};
-use crate::config::Config;
+use crate::checkpoint::{self, Closed, Message};
+use crate::config::{Config, SyncMode};
 use crate::error::{Error, Result};
 use crate::report;
 use crate::ship::{self, HandOver, Shipper, Stopped};
@@ -32,8 +37,10 @@ pub use crate::stats::figures::{Figures, Percentiles};
 
 use crate::stats::Stats;
 use crate::stats::display::{self, Began, LiveLine};
-use crate::tail::{Dispatch, Tail, TailLinks, Work};
+use crate::tail::{Dispatch, Tail, TailEnd, TailLinks, Work};
 use crate::transform::{Transform, transform_work};
+use carried::Carried;
+use signals::{Event, Signals};
 
 /// Work units in flight besides one per transform thread: one that is being shipped and one that
 /// waits, so that no thread idles for want of the next.
@@ -43,26 +50,82 @@ const SPARE_TICKETS: usize = 2;
 /// stuck in a system call does not get more.
 const LAST_GRACE: Duration = Duration::from_millis(250);
 
+/// Gives the configuration as it is now.
+pub type Reload<'a> = &'a mut dyn FnMut() -> Result<Config>;
+
 /// Collects until the input ends or a signal comes, then until what was read is shipped. Blocks.
 ///
 /// # Errors
 /// When something that the pipeline needs cannot be had at the start, and [`Error::Unfinished`]
 /// when the sink did not take everything in time.
 pub fn run(config: Config) -> Result<Figures> {
+    collect(config, None)
+}
+
+/// The same, and SIGHUP has it go on with the configuration that `reload` gives.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_reloading(config: Config, reload: Reload<'_>) -> Result<Figures> {
+    collect(config, Some(reload))
+}
+
+fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures> {
     let began = Began::now();
     raise_descriptor_limit();
-    let signals = Signals::catch()?;
-    let shutdown = Shutdown::new()?;
+    let signals = Signals::catch(reload.is_some())?;
     let stats = Arc::new(Stats::new());
-    let threads = Threads::start(&config, &stats, &shutdown)?;
-    supervise(&config, &signals, &shutdown, &stats, &threads)?;
-    let result = threads.join(&shutdown);
+    let mut carried = Carried::new(reload.is_some());
+    let mut shutdown = Shutdown::new()?;
+    let mut threads = Threads::start(&config, &stats, &shutdown, &mut carried)?;
+    let result = loop {
+        let end = supervise(&config, &signals, &shutdown, &stats, &threads, &mut reload)?;
+        let result = threads.join(&shutdown, &end, &mut carried);
+        let next = match end {
+            End::Over => break result,
+            // Nobody else has what was read of standard input.
+            End::Signal if !carried.has_input() => break result,
+            End::Signal => None,
+            End::Reload(next) => Some(*next),
+        };
+        if carried.is_closed() {
+            break result;
+        }
+        shutdown = Shutdown::new()?;
+        let is_last = next.is_none();
+        threads = go_on(&mut config, next, &stats, &shutdown, &mut carried)?;
+        if is_last {
+            shutdown.begin(config.shutdown_timeout);
+        } else {
+            report::notice("the configuration is reloaded");
+        }
+    };
     if config.stats {
         eprint!("{}", display::summary(&stats, &began));
     } else {
         report_unread(&stats);
     }
     result.map(|()| Figures::of(&stats))
+}
+
+/// Starts the next pipeline: with the new configuration or, where that cannot be, the old one.
+fn go_on(
+    config: &mut Config,
+    next: Option<Config>,
+    stats: &Arc<Stats>,
+    shutdown: &Shutdown,
+    carried: &mut Carried,
+) -> Result<Threads> {
+    if let Some(next) = next {
+        match Threads::start(&next, stats, shutdown, carried) {
+            Ok(threads) => {
+                *config = next;
+                return Ok(threads);
+            }
+            Err(error) => report::refused(&error),
+        }
+    }
+    Threads::start(config, stats, shutdown, carried)
 }
 
 /// Followed files have a descriptor each while they are busy: the soft limit of many systems (1024)
@@ -83,6 +146,16 @@ fn report_unread(stats: &Stats) {
     }
 }
 
+/// How a pipeline has come to its end.
+enum End {
+    /// By itself, or by a signal.
+    Over,
+    /// By a signal that came while it ended for another.
+    Signal,
+    /// Another goes on with this configuration.
+    Reload(Box<Config>),
+}
+
 /// Waits until the pipeline has ended by itself, or ended after a signal, or is stuck for longer
 /// than it may; draws the live line meanwhile.
 fn supervise(
@@ -91,10 +164,12 @@ fn supervise(
     shutdown: &Shutdown,
     stats: &Stats,
     threads: &Threads,
-) -> Result<()> {
+    reload: &mut Option<Reload<'_>>,
+) -> Result<End> {
     let mut live_line = config.stats.then(LiveLine::new);
     let mut draw_at = Instant::now() + display::INTERVAL;
     let mut give_up_at = None;
+    let mut next = None;
     loop {
         let until = give_up_at.map_or(draw_at, |at: Instant| at.min(draw_at));
         match signals.wait(
@@ -111,6 +186,20 @@ fn supervise(
                 shutdown.begin(config.shutdown_timeout);
                 give_up_at = Some(Instant::now() + config.shutdown_timeout + LAST_GRACE);
             }
+            Event::Reload => match reload.as_mut().map(|reload| reload()) {
+                Some(Ok(config_now)) => {
+                    report::notice(
+                        "SIGHUP: going on with the configuration as it is now once what was read is \
+                         shipped",
+                    );
+                    next = Some(Box::new(config_now));
+                    // What was read of standard input can be read by nobody again.
+                    let grace = (!config.sources.stdin).then_some(config.shutdown_timeout);
+                    shutdown.begin_continued(grace);
+                }
+                Some(Err(error)) => report::refused(&error),
+                None => {}
+            },
             Event::Timeout => {}
         }
         let now = Instant::now();
@@ -127,15 +216,19 @@ fn supervise(
     if let Some(line) = &live_line {
         line.finish();
     }
-    Ok(())
+    Ok(match next {
+        Some(next) if shutdown.is_continued() && give_up_at.is_none() => End::Reload(next),
+        Some(_) if shutdown.is_continued() => End::Signal,
+        _ => End::Over,
+    })
 }
 
 /// The running threads and what is left of them when they end.
 struct Threads {
-    tail: JoinHandle<Result<()>>,
+    tail: JoinHandle<TailEnd>,
     /// The stages behind it.
     pipeline: Vec<JoinHandle<()>>,
-    checkpoint: Option<JoinHandle<Result<()>>>,
+    checkpoint: Option<JoinHandle<Closed>>,
     /// For a last word to the checkpoint thread when others are stuck.
     tell: Option<flume::Sender<Message>>,
     shipper: Arc<Mutex<Shipper>>,
@@ -144,17 +237,22 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(config: &Config, stats: &Arc<Stats>, shutdown: &Shutdown) -> Result<Threads> {
+    fn start(
+        config: &Config,
+        stats: &Arc<Stats>,
+        shutdown: &Shutdown,
+        carried: &mut Carried,
+    ) -> Result<Threads> {
         let ticket_count = config.workers + SPARE_TICKETS;
-        let store = config.state_dir.as_deref().map(Store::open).transpose()?;
-        let loaded = store.as_ref().map(Store::load).transpose()?.flatten();
-        let resume = loaded.as_ref().and_then(|loaded| loaded.snapshot.sink);
-        let sink = ship::open(&config.ship, &config.http, resume)?;
+        let state = carried.open(config)?;
+        let sink = ship::open(config, &state.sinks)?;
         let sink_state = sink.state();
+        let (store, loaded, left) = carried.begin(state);
 
         // Each message is small; the bound only matters while the disk is slow.
         let (tell, told) = flume::bounded(checkpoint::MESSAGES_IN_FLIGHT_MAX);
-        let tell = store.is_some().then_some(tell);
+        let is_flushed = config.sync == SyncMode::Interval;
+        let tell = (store.is_some() || carried.is_kept || is_flushed).then_some(tell);
         // One work unit per ticket: a send never blocks once a ticket is had.
         let (work, works) = flume::bounded::<Work>(ticket_count);
         let (ticket, tickets) = flume::bounded(ticket_count);
@@ -196,14 +294,15 @@ impl Threads {
                 dispatch,
                 checkpoint: tell.clone(),
                 loaded,
+                left,
                 shutdown: shutdown.clone(),
                 stats: stats.clone(),
             },
         )?;
 
-        let checkpoint = store.map(|store| {
+        let checkpoint = tell.is_some().then(|| {
             spawn("ves-checkpoint", move || {
-                checkpoint::run(&store, sink_state, &told)
+                checkpoint::run(store.as_deref(), sink_state, &told)
             })
         });
         let checkpoint = checkpoint.transpose()?;
@@ -260,9 +359,11 @@ impl Threads {
     }
 
     /// Waits for all threads, or, when the time is over, for those that end. Returns how it went.
-    fn join(self, shutdown: &Shutdown) -> Result<()> {
+    fn join(self, shutdown: &Shutdown, end: &End, carried: &mut Carried) -> Result<()> {
+        // Two pipelines must not go on at the same time, so the next one is worth any wait.
+        let may_leave = !matches!(end, End::Reload(_));
         let is_stuck = !self.are_finished() && shutdown.expired();
-        if is_stuck && !self.wait_for_threads() {
+        if may_leave && is_stuck && !self.wait_for_threads() {
             self.write_checkpoint();
             return Err(Error::Unfinished(
                 "the sink did not answer in time: what it had not taken is not acknowledged and \
@@ -270,7 +371,7 @@ impl Threads {
                     .to_owned(),
             ));
         }
-        let read = join(self.tail);
+        let TailEnd { read, left } = join(self.tail);
         self.pipeline.into_iter().for_each(join);
         let stopped = {
             let shipper = self.shipper.lock().unwrap_or_else(PoisonError::into_inner);
@@ -278,8 +379,11 @@ impl Threads {
         };
         // The last senders to the checkpoint thread.
         drop((self.shipper, self.tell));
+        carried.end(left, stopped == Some(Stopped::Closed));
         if let Some(checkpoint) = self.checkpoint {
-            join(checkpoint)?;
+            let Closed { written, snapshot } = join(checkpoint);
+            carried.keep(snapshot);
+            written?;
         }
         match stopped {
             None => read,
@@ -357,58 +461,5 @@ fn join<T>(thread: JoinHandle<T>) -> T {
     match thread.join() {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic),
-    }
-}
-
-/// SIGINT and SIGTERM as bytes in a pipe.
-struct Signals {
-    pipe: std::io::PipeReader,
-}
-
-/// What the supervisor waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
-    /// The pipeline has ended.
-    Ended,
-    /// SIGINT or SIGTERM came.
-    Signal,
-    /// Neither.
-    Timeout,
-}
-
-impl Signals {
-    fn catch() -> Result<Signals> {
-        let catch = || {
-            let (pipe, writer) = std::io::pipe()?;
-            signal_hook::low_level::pipe::register(SIGINT, writer.try_clone()?)?;
-            signal_hook::low_level::pipe::register(SIGTERM, writer)?;
-            Ok(Signals { pipe })
-        };
-        catch().map_err(Error::system("catch signals"))
-    }
-
-    fn wait(&self, ended: &rustix::fd::OwnedFd, timeout: Duration) -> Event {
-        let mut fds = [
-            PollFd::new(&self.pipe, PollFlags::IN),
-            PollFd::new(ended, PollFlags::IN),
-        ];
-        let timeout = Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(1),
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        };
-        if poll(&mut fds, Some(&timeout)).is_err() {
-            return Event::Timeout;
-        }
-        let [signal, ended] = fds.map(|fd| !fd.revents().is_empty());
-        if ended {
-            return Event::Ended;
-        }
-        if signal {
-            let mut byte = [0; 1];
-            // One byte per signal; it is there, or poll would not have said so.
-            let _ = rustix::io::read(&self.pipe, &mut byte);
-            return Event::Signal;
-        }
-        Event::Timeout
     }
 }

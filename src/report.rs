@@ -34,6 +34,18 @@ pub fn error(error: &crate::error::Error) {
     let _ = writeln!(std::io::stderr().lock(), "ves: error: {}", lines.join("\n"));
 }
 
+/// Says, in full, why a new configuration is not used. Lines of the message stay lines.
+pub(crate) fn refused(error: &crate::error::Error) {
+    let text = chain(error);
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "ves: error: {}\nves: warning: the new configuration is refused: going on with the old one",
+        lines.join("\n")
+    );
+}
+
 fn print(level: &str, message: &str) {
     let line = format!("ves: {level}{}\n", printable(message));
     // Nobody is left to tell when standard error is gone.

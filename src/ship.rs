@@ -8,29 +8,31 @@ pub(crate) mod retry;
 pub(crate) mod stage;
 pub(crate) mod stdout;
 
+use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use stage::{Ended, HandOver, Shipper, Stopped};
 
 use crate::checkpoint::SinkState;
-use crate::config::{HttpOptions, ShipUrl};
+use crate::config::{Config, ShipUrl};
 use crate::error;
 
-/// Opens the sink of a configuration. `resume` is its state in the checkpoint: a file sink of that
-/// identity can be cut back to that length ([`Sink::settle`]).
+/// Opens the sink of a configuration. `resume` are the states in checkpoints: a file sink of the
+/// identity of one can be cut back to that length ([`Sink::settle`]).
 ///
 /// # Errors
 /// When the sink cannot be opened at all.
-pub(crate) fn open(
-    url: &ShipUrl,
-    http: &HttpOptions,
-    resume: Option<SinkState>,
-) -> error::Result<Box<dyn Sink>> {
-    Ok(match url {
+pub(crate) fn open(config: &Config, resume: &[SinkState]) -> error::Result<Box<dyn Sink>> {
+    Ok(match &config.ship {
         ShipUrl::Stdout => Box::new(stdout::StdoutSink::open()?),
         ShipUrl::Null => Box::new(null::NullSink),
-        ShipUrl::File(path) => Box::new(file::FileSink::open(path, resume)?),
-        ShipUrl::Http(url) => Box::new(http::HttpSink::open(url, http)?),
+        ShipUrl::File(path) => Box::new(file::FileSink::open(
+            path,
+            config.sync,
+            resume.iter().copied(),
+        )?),
+        ShipUrl::Http(url) => Box::new(http::HttpSink::open(url, &config.http)?),
     })
 }
 
@@ -74,6 +76,12 @@ pub(crate) trait Sink: Send {
 
     /// Where the sink is and how long, where a restart can cut it back to that length.
     fn state(&self) -> Option<SinkState> {
+        None
+    }
+
+    /// The file that has to be flushed to the disk before a checkpoint may claim what was delivered to
+    /// it.
+    fn unflushed(&self) -> Option<Arc<File>> {
         None
     }
 

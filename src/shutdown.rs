@@ -18,6 +18,8 @@ pub struct Shutdown {
 #[derive(Debug)]
 struct Shared {
     begun: AtomicBool,
+    /// Whether another pipeline goes on after this one.
+    is_continued: AtomicBool,
     deadline: Mutex<Option<Instant>>,
     changed: Condvar,
     wake: OwnedFd,
@@ -34,6 +36,7 @@ impl Shutdown {
         Ok(Shutdown {
             shared: Arc::new(Shared {
                 begun: AtomicBool::new(false),
+                is_continued: AtomicBool::new(false),
                 deadline: Mutex::new(None),
                 changed: Condvar::new(),
                 wake,
@@ -47,11 +50,34 @@ impl Shutdown {
         let mut deadline = self.deadline_lock();
         if deadline.is_none() {
             *deadline = Instant::now().checked_add(grace);
-            self.shared.begun.store(true, Ordering::Release);
-            // The counter only has to become non-zero, so a full one is as good as a write.
-            let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
-            self.shared.changed.notify_all();
+            self.announce();
         }
+    }
+
+    /// The same where another pipeline of this process goes on from there: what can be read again, or
+    /// is not a whole line yet, is left to it. Without `grace` what was read is shipped however long
+    /// that takes, unless [`Shutdown::begin`] sets a limit later.
+    pub(crate) fn begin_continued(&self, grace: Option<Duration>) {
+        let mut deadline = self.deadline_lock();
+        if self.begun() {
+            return;
+        }
+        *deadline = grace.and_then(|grace| Instant::now().checked_add(grace));
+        self.shared.is_continued.store(true, Ordering::Release);
+        self.announce();
+    }
+
+    /// Whether another pipeline goes on from where this one ends.
+    pub(crate) fn is_continued(&self) -> bool {
+        self.shared.is_continued.load(Ordering::Acquire)
+    }
+
+    /// Tells everybody; to be called with the lock held.
+    fn announce(&self) {
+        self.shared.begun.store(true, Ordering::Release);
+        // The counter only has to become non-zero, so a full one is as good as a write.
+        let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
+        self.shared.changed.notify_all();
     }
 
     /// Whether the end has begun.
@@ -78,10 +104,10 @@ impl Shutdown {
         };
         let mut guard = self.deadline_lock();
         loop {
+            if self.begun() && !begun_before {
+                return;
+            }
             if let Some(deadline) = *guard {
-                if !begun_before {
-                    return;
-                }
                 until = until.min(deadline);
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -124,6 +150,19 @@ mod tests {
         shutdown.begin(Duration::ZERO);
         sleeper.join().unwrap();
         assert!(shutdown.begun() && shutdown.expired());
+        shutdown.sleep(Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn an_end_without_a_limit_gets_one_later() {
+        let shutdown = Shutdown::new().unwrap();
+        let other = shutdown.clone();
+        let sleeper = std::thread::spawn(move || other.sleep(Duration::from_secs(3600)));
+        shutdown.begin_continued(None);
+        sleeper.join().unwrap();
+        assert!(shutdown.begun() && shutdown.is_continued() && !shutdown.expired());
+        shutdown.begin(Duration::ZERO);
+        assert!(shutdown.expired());
         shutdown.sleep(Duration::from_secs(3600));
     }
 }

@@ -11,6 +11,7 @@ mod dispatch;
 mod follow;
 mod housekeeping;
 mod identity;
+mod left;
 mod log_file;
 mod map;
 mod own_files;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use chunk::{Chunk, Work};
 pub(crate) use dispatch::Dispatch;
 pub(crate) use identity::{Fingerprint, Inode, Trail};
+pub(crate) use left::Left;
 pub(crate) use map::Window;
 pub(crate) use window::{Cut, cut};
 
@@ -129,10 +131,20 @@ pub(crate) struct TailLinks {
     pub(crate) checkpoint: Option<flume::Sender<Message>>,
     /// The checkpoint of an earlier run.
     pub(crate) loaded: Option<Loaded>,
+    /// What the last tail of this process has left.
+    pub(crate) left: Option<Left>,
     /// The switch that ends the pipeline.
     pub(crate) shutdown: Shutdown,
     /// Counters.
     pub(crate) stats: Arc<Stats>,
+}
+
+/// How a tail has ended.
+pub(crate) struct TailEnd {
+    /// [`Error::Unfinished`] with what is left, where all that is there was to be read.
+    pub(crate) read: Result<()>,
+    /// What the next tail goes on with, where there is to be one.
+    pub(crate) left: Option<Left>,
 }
 
 /// The tail stage.
@@ -152,6 +164,7 @@ pub(crate) struct Tail {
     watcher: Watcher,
     stdin: Option<Stdin>,
     resume: Resume,
+    left: Option<Left>,
     files: BTreeMap<FileId, Followed>,
     by_inode: HashMap<Inode, FileId>,
     ready: VecDeque<FileId>,
@@ -190,8 +203,11 @@ impl Tail {
     ///
     /// # Errors
     /// For a pattern that is not a glob.
-    pub(crate) fn new(config: &Config, links: TailLinks) -> Result<Tail> {
+    pub(crate) fn new(config: &Config, mut links: TailLinks) -> Result<Tail> {
         let now = Instant::now();
+        let left = links.left.take();
+        let own_before = left.as_ref().map(|left| &left.own_files);
+        let own_files = OwnFiles::of(config, own_before);
         let host = enrich::host_name();
         let mut tail = Tail {
             plans: Plans::new(config),
@@ -207,6 +223,7 @@ impl Tail {
             watcher: Watcher::new(),
             stdin: None,
             resume: Resume::default(),
+            left,
             files: BTreeMap::new(),
             by_inode: HashMap::new(),
             ready: VecDeque::new(),
@@ -216,7 +233,7 @@ impl Tail {
             unfinished: HashSet::new(),
             failing: HashSet::new(),
             complained: HashSet::new(),
-            own_files: OwnFiles::of(config),
+            own_files,
             unseen: Unseen::default(),
             rewritten: 0,
             next_id: 0,
@@ -234,30 +251,34 @@ impl Tail {
             links,
         };
         if config.sources.stdin {
-            let source = tail.new_source(PathBuf::from("-"), None);
-            tail.stdin = Some(Stdin::new(source, config.line_bytes_max));
+            tail.go_on_with_stdin(config.line_bytes_max);
         }
         Ok(tail)
     }
 
     /// Runs the stage until the end of the input, the end of the pipeline behind it, or shutdown.
-    ///
-    /// # Errors
-    /// [`Error::Unfinished`] with what is left, where all that is there was to be read.
-    pub(crate) fn run(mut self) -> Result<()> {
+    pub(crate) fn run(mut self) -> TailEnd {
         let result = self.start().and_then(|()| self.follow());
+        if self.links.shutdown.is_continued() {
+            return TailEnd {
+                read: Ok(()),
+                left: Some(self.leave()),
+            };
+        }
         let left = self.left();
         // After an error nobody takes anything any more, and the ship stage says why.
         if result.is_ok() {
             let _ = self.end_stdin();
         }
-        if left.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Unfinished(format!(
-            "not everything was read: {}",
-            left.join("; ")
-        )))
+        let read = if left.is_empty() {
+            Ok(())
+        } else {
+            let left = left.join("; ");
+            Err(Error::Unfinished(format!(
+                "not everything was read: {left}"
+            )))
+        };
+        TailEnd { read, left: None }
     }
 
     fn follow(&mut self) -> std::result::Result<(), Ended> {
@@ -313,7 +334,9 @@ impl Tail {
         let loaded = self.links.loaded.take();
         // Files that came while VES was not running are new ones: only a first start may skip.
         if let Some(loaded) = &loaded {
-            self.from = config::From::Start;
+            if self.left.is_none() {
+                self.from = config::From::Start;
+            }
             self.resume = Resume::new(&loaded.snapshot);
         }
         self.scan();
@@ -329,6 +352,7 @@ impl Tail {
         self.links.dispatch.hand_over.settle(is_cut)?;
         self.tell_carried();
         self.has_scanned = true;
+        self.left = None;
         if let Some(checkpoint) = &self.links.checkpoint {
             let (reply, written) = flume::bounded(1);
             if checkpoint.send(Message::Sync(reply)).is_ok() {
@@ -344,6 +368,10 @@ impl Tail {
                 "; waiting for one"
             };
             report::notice(&format!("no file matches the watch patterns yet{text}"));
+        }
+        if self.stdin.as_ref().is_some_and(Stdin::has_more) {
+            // Left by the last tail.
+            self.read_stdin()?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use rustix::fs::FlockOperation;
 
 use super::Snapshot;
 use crate::error::{Error, Result};
+use crate::process;
 use crate::report;
 
 const CHECKPOINT_NAME: &str = "checkpoint.json";
@@ -50,11 +51,14 @@ impl Store {
             let mut holder = String::new();
             // Who it is helps; that there is somebody is what counts.
             let _ = lock.read_to_string(&mut holder);
+            let holder = holder.trim().parse().map_or_else(
+                |_| "another process, perhaps another job of ves".to_owned(),
+                process::shown,
+            );
             return Err(Error::Usage(format!(
-                "{}: the state folder is in use by process {}: give this one a folder of its own \
+                "{}: the state folder is in use by {holder}: give this one a folder of its own \
                  with --state-dir, or end the other",
                 folder.display(),
-                holder.trim()
             )));
         }
         let write_pid = |lock: &mut File| {
@@ -67,6 +71,11 @@ impl Store {
             folder: folder.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Reads the checkpoint: `None` where there is none. One that cannot be understood is set aside

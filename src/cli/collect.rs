@@ -10,18 +10,22 @@ use crate::pipeline;
 /// Resolves the settings of file and flags and runs the pipeline with them. `figures` is where the
 /// figures of the run are written to as JSON.
 pub(super) fn run(args: CollectArgs, figures: Option<&Path>) -> Result<()> {
-    let mut settings = match &args.config {
-        Some(path) => Settings::read(path)?,
-        None => Settings::default(),
+    let (path, is_dry_run) = (args.config.clone(), args.dry_run);
+    let flags = flags(args);
+    let mut resolve = || {
+        let mut settings = match &path {
+            Some(path) => Settings::read(path)?,
+            None => Settings::default(),
+        };
+        settings.override_with(flags.clone());
+        settings.resolve()
     };
-    let is_dry_run = args.dry_run;
-    settings.override_with(flags(args));
-    let config = settings.resolve()?;
+    let config = resolve()?;
     if is_dry_run {
         print!("{}", config.to_toml());
         return Ok(());
     }
-    let result = pipeline::run(config)?;
+    let result = pipeline::run_reloading(config, &mut resolve)?;
     let Some(path) = figures else {
         return Ok(());
     };
@@ -53,6 +57,7 @@ fn flags(args: CollectArgs) -> Settings {
         ("compression", "compression", args.compression),
         ("request_timeout", "request-timeout", args.request_timeout),
         ("ca_file", "ca-file", args.ca_file),
+        ("sync", "sync", args.sync),
         ("batch_size", "batch-size", args.batch_size),
         ("flush_interval", "flush-interval", args.flush_interval),
         ("line_bytes_max", "line-bytes-max", args.line_bytes_max),

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::settings::{KEYS, Node, Place, Settings, Value};
 use super::{
     AddedField, AddedValue, Compression, Config, From, HttpOptions, OnParseError, ShipUrl, Sources,
+    SyncMode,
 };
 use crate::encode::PARSE_ERROR;
 use crate::enrich::{PARTIAL, TRUNCATED};
@@ -71,6 +72,7 @@ impl Resolver<'_> {
             filter: self.filter(&known),
             add: self.add(&known),
             http: self.http(&ship),
+            sync: self.sync(&ship),
             batch_size: usize::try_from(self.integer("batch_size", 1, 1_000_000, 1000))
                 .unwrap_or(1000),
             flush_interval: self.duration("flush_interval", Duration::from_millis(5)),
@@ -531,6 +533,25 @@ impl Resolver<'_> {
             }
         }
         headers
+    }
+
+    fn sync(&mut self, ship: &ShipUrl) -> SyncMode {
+        let expected = "`none`, `interval` or `batch`";
+        let Some((node, text)) = self.text("sync", expected) else {
+            return SyncMode::None;
+        };
+        if !matches!(ship, ShipUrl::File(_)) {
+            self.wrong_with(&node, "sync", "only a file: sink has this setting");
+        }
+        match text.as_str() {
+            "none" => SyncMode::None,
+            "interval" => SyncMode::Interval,
+            "batch" => SyncMode::Batch,
+            _ => {
+                self.wrong(&node, "sync", expected);
+                SyncMode::None
+            }
+        }
     }
 
     fn state_dir(&mut self, sources: &Sources, ship: &ShipUrl) -> Option<PathBuf> {

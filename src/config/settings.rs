@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// All keys of a configuration file. The flag of a key has its name with hyphens; `watch_path` and
 /// `ship_url` have a short one, too.
-pub(crate) const KEYS: [&str; 24] = [
+pub(crate) const KEYS: [&str; 25] = [
     "watch_path",
     "exclude",
     "format",
@@ -23,6 +23,7 @@ pub(crate) const KEYS: [&str; 24] = [
     "header",
     "request_timeout",
     "ca_file",
+    "sync",
     "batch_size",
     "flush_interval",
     "line_bytes_max",

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    AddedField, AddedValue, Compression, Config, From, HttpOptions, OnParseError, ShipUrl,
+    AddedField, AddedValue, Compression, Config, From, HttpOptions, OnParseError, ShipUrl, SyncMode,
 };
 use crate::filter::Expression;
 use crate::parse::Format;
@@ -48,6 +48,16 @@ impl Config {
         put("ship_url", quoted(&ship_url(&self.ship)));
         if matches!(self.ship, ShipUrl::Http(_)) {
             put_http(&self.http, &mut put);
+        }
+        if matches!(self.ship, ShipUrl::File(_)) {
+            put(
+                "sync",
+                quoted(match self.sync {
+                    SyncMode::None => "none",
+                    SyncMode::Interval => "interval",
+                    SyncMode::Batch => "batch",
+                }),
+            );
         }
         put("batch_size", self.batch_size.to_string());
         put("flush_interval", duration(self.flush_interval));

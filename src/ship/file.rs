@@ -2,11 +2,15 @@
 //! checkpoint, and a restart cuts it back to that, so that what was written after the last
 //! checkpoint is not there twice. Where some of it cannot be read again it stays: better twice than
 //! never. The file is locked: a second job would be cut off with it.
+//!
+//! A record that is not whole, because a process died while it wrote it, is cut off before anything is
+//! written behind it.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -14,18 +18,24 @@ use rustix::io::Errno;
 
 use super::{Sink, SinkError};
 use crate::checkpoint::SinkState;
+use crate::config::SyncMode;
 use crate::error::{Error, Result};
+use crate::process;
 use crate::report;
 use crate::tail::Inode;
 
 /// Time between two looks at whether the path still leads to the open file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Bytes that are looked at together for the beginning of the last record.
+const BLOCK_BYTES: u64 = 64 << 10;
+
 /// Appends to one file.
 #[derive(Debug)]
 pub(crate) struct FileSink {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
+    sync: SyncMode,
     state: SinkState,
     /// Whether an attempt failed midway, so that there may be bytes after `state.length`.
     is_ragged: bool,
@@ -36,14 +46,20 @@ pub(crate) struct FileSink {
 }
 
 impl FileSink {
-    /// Opens the file, which is made when it is missing, and is to be cut back to `resume`.
+    /// Opens the file, which is made when it is missing, and is to be cut back to the one of `resume`
+    /// that is of it.
     ///
     /// # Errors
     /// When it cannot be opened for writing, and [`Error::Usage`] when it is not a regular file or
     /// another process has it as its sink.
-    pub(crate) fn open(path: &Path, resume: Option<SinkState>) -> Result<FileSink> {
-        let (file, state) = open_locked(path)?;
-        let resume = resume.filter(|resume| resume.inode == state.inode);
+    pub(crate) fn open(
+        path: &Path,
+        sync: SyncMode,
+        resume: impl IntoIterator<Item = SinkState>,
+    ) -> Result<FileSink> {
+        let (file, state) = open_locked(path, sync)?;
+        let mut resume = resume.into_iter();
+        let resume = resume.find(|resume| resume.inode == state.inode);
         let acknowledged = resume.map(|resume| resume.length);
         if let Some(missing @ 1..) =
             acknowledged.and_then(|before| before.checked_sub(state.length))
@@ -51,8 +67,9 @@ impl FileSink {
             report_cut(path, missing);
         }
         Ok(FileSink {
-            file,
+            file: Arc::new(file),
             path: path.to_owned(),
+            sync,
             state,
             is_ragged: false,
             looked_at: Instant::now(),
@@ -100,11 +117,18 @@ impl FileSink {
     }
 
     fn reopen(&mut self) -> Result<()> {
-        let (file, state) = open_locked(&self.path)?;
+        let (file, mut state) = open_locked(&self.path, self.sync)?;
         // The payload that was begun in the old file comes again, whole. Where it cannot be cut
         // off there, its beginning is there twice.
         let _ = self.cut_ragged();
-        (self.file, self.state, self.is_ragged) = (file, state, false);
+        if self.sync != SyncMode::None {
+            // The checkpoint is about to claim it, and nobody flushes it later.
+            let flush = Error::file("flush the sink file that was moved away", &self.path);
+            self.file.sync_data().map_err(flush)?;
+        }
+        let mend = Error::file("mend the end of", &self.path);
+        state.length = mend_end(&file, &self.path, state.length).map_err(mend)?;
+        (self.file, self.state, self.is_ragged) = (Arc::new(file), state, false);
         report::notice(&format!(
             "{}: the sink file was moved away or deleted: going on in the one that is there now",
             self.path.display()
@@ -122,9 +146,24 @@ impl FileSink {
 
     fn append(&mut self, payload: &[u8]) -> std::io::Result<()> {
         self.cut_ragged()?;
-        let result = self.file.write_all(payload);
+        let write = || {
+            (&*self.file).write_all(payload)?;
+            if self.sync == SyncMode::Batch {
+                self.file.sync_data()?;
+            }
+            Ok(())
+        };
+        let result = write();
+        // What could not be flushed is written again, too.
         self.is_ragged = result.is_err();
         result
+    }
+}
+
+impl Drop for FileSink {
+    fn drop(&mut self) {
+        // Nobody knows this file any more when it was moved away meanwhile.
+        let _ = self.cut_ragged();
     }
 }
 
@@ -141,32 +180,74 @@ fn end_of_lines(path: &Path, start: u64) -> std::io::Result<u64> {
     Ok(end)
 }
 
+/// Puts the end of a file in order of which no checkpoint tells how long it should be: a record that is
+/// not whole is cut off, and behind anything else without a newline comes one. Returns the length.
+fn mend_end(file: &File, path: &Path, length: u64) -> std::io::Result<u64> {
+    // The file is open for appending only.
+    let reader = File::open(path)?;
+    let (mut start, mut block) = (length, Vec::new());
+    let begin = loop {
+        let before = start.saturating_sub(BLOCK_BYTES);
+        block.resize(usize::try_from(start - before).unwrap_or_default(), 0);
+        reader.read_exact_at(&mut block, before)?;
+        match memchr::memrchr(b'\n', &block) {
+            Some(newline) => break before + newline as u64 + 1,
+            None if before == 0 => break 0,
+            None => start = before,
+        }
+    };
+    if begin == length {
+        return Ok(length);
+    }
+    let mut first = [0];
+    reader.read_exact_at(&mut first, begin)?;
+    let shown = path.display();
+    if first == *b"{" {
+        file.set_len(begin)?;
+        report::notice(&format!(
+            "{shown}: the last {} bytes were a record that is not whole: cut off",
+            length - begin
+        ));
+        return Ok(begin);
+    }
+    // Not written by a sink: it is not this one's to cut.
+    (&*file).write_all(b"\n")?;
+    Ok(length + 1)
+}
+
 impl Sink for FileSink {
     fn deliver(&mut self, payload: &[u8], _records: u64) -> std::result::Result<(), SinkError> {
         let retry = |message| SinkError::Retry {
             message,
             retry_after: None,
         };
-        self.look().map_err(|error| retry(report::chain(&error)))?;
-        self.append(payload).map_err(|error| {
-            let remedy = match error.kind() {
-                std::io::ErrorKind::StorageFull => "; free space there",
-                std::io::ErrorKind::QuotaExceeded => "; raise the quota",
+        self.look().map_err(|error| {
+            let remedy = match &error {
+                Error::File { source, .. } => remedy(source),
                 _ => "",
             };
+            retry(format!("{}{remedy}", report::chain(&error)))
+        })?;
+        self.append(payload).map_err(|error| {
             let path = self.path.display();
-            retry(format!("append to {path}: {error}{remedy}"))
+            retry(format!("append to {path}: {error}{}", remedy(&error)))
         })?;
         self.state.length += payload.len() as u64;
         Ok(())
     }
 
     fn settle(&mut self, is_cut: bool) -> std::result::Result<(), String> {
-        let Some(acknowledged) = self.acknowledged.take() else {
-            return Ok(());
+        let settled = match self.acknowledged {
+            Some(acknowledged) => self.cut_back(acknowledged, is_cut),
+            None => mend_end(&self.file, &self.path, self.state.length)
+                .map(|length| self.state.length = length),
         };
-        self.cut_back(acknowledged, is_cut)
-            .map_err(|error| format!("cut back {}: {error}", self.path.display()))
+        settled.map_err(|error| {
+            let path = self.path.display();
+            format!("put the end of {path} in order: {error}{}", remedy(&error))
+        })?;
+        self.acknowledged = None;
+        Ok(())
     }
 
     fn name(&self) -> String {
@@ -177,6 +258,10 @@ impl Sink for FileSink {
         Some(self.state)
     }
 
+    fn unflushed(&self) -> Option<Arc<File>> {
+        (self.sync == SyncMode::Interval).then(|| self.file.clone())
+    }
+
     fn is_local(&self) -> bool {
         true
     }
@@ -184,7 +269,7 @@ impl Sink for FileSink {
 
 /// Opens the file at `path` for appending, makes it when it is missing, and locks it. The lock ends
 /// with the process, however that ends.
-fn open_locked(path: &Path) -> Result<(File, SinkState)> {
+fn open_locked(path: &Path, sync: SyncMode) -> Result<(File, SinkState)> {
     // Opened, a FIFO would wait for its reader; so it is looked at first.
     if let Ok(metadata) = std::fs::metadata(path) {
         refuse_irregular(path, &metadata)?;
@@ -209,8 +294,36 @@ fn open_locked(path: &Path) -> Result<(File, SinkState)> {
             lock_holder(inode)
         )));
     }
+    if sync != SyncMode::None {
+        // Its name has to be on the disk, too. Some file systems cannot flush a folder.
+        let folder = path.parent().unwrap_or(path);
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => {
+                return Err(Error::file("flush the folder of the sink file", folder)(
+                    error,
+                ));
+            }
+            _ => {}
+        }
+    }
     let length = metadata.len();
     Ok((file, SinkState { inode, length }))
+}
+
+/// What the operator can do about it.
+fn remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull => "; free space there",
+        ErrorKind::QuotaExceeded => "; raise the quota",
+        ErrorKind::PermissionDenied => "; give this user the permission to write it",
+        ErrorKind::ReadOnlyFilesystem => "; mount it for writing",
+        ErrorKind::NotFound => "; make its folder again",
+        _ if Errno::from_io_error(error) == Some(Errno::IO) => {
+            "; look at the disk (dmesg tells more)"
+        }
+        _ => "",
+    }
 }
 
 fn refuse_irregular(path: &Path, metadata: &Metadata) -> Result<()> {
@@ -232,14 +345,15 @@ fn lock_holder(inode: Inode) -> String {
         .iter()
         .find(|lock| lock.inode == inode.ino && lock.lock_type == procfs::LockType::FLock);
     match holder.and_then(|lock| lock.pid) {
-        Some(process) => format!("process {process}"),
+        Some(pid) => process::shown(pid),
         None => "another process, perhaps another job of ves".to_owned(),
     }
 }
 
 fn report_cut(path: &Path, bytes: u64) {
     report::warning(&format!(
-        "{}: {bytes} bytes shorter than when its records were acknowledged: somebody else cut it",
+        "{}: {bytes} bytes shorter than when its records were acknowledged: somebody else cut it, or \
+         the system went down before they were on the disk (see --sync)",
         path.display()
     ));
 }
@@ -252,23 +366,23 @@ mod tests {
     fn a_sink_is_cut_back_to_what_was_acknowledged_only_if_it_is_the_same_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.ndjson");
-        let mut sink = FileSink::open(&path, None).unwrap();
+        let mut sink = FileSink::open(&path, SyncMode::None, None).unwrap();
         sink.deliver(b"{\"n\":1}\n", 1).unwrap();
         let acknowledged = sink.state();
         sink.deliver(b"{\"n\":2}\n", 1).unwrap();
         drop(sink);
-        let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        let mut sink = FileSink::open(&path, SyncMode::None, acknowledged).unwrap();
         sink.settle(true).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n");
         sink.deliver(b"{\"n\":3}\n", 1).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"n\":1}\n{\"n\":3}\n");
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         std::fs::write(&path, "another file, longer than that").unwrap();
-        let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        let mut sink = FileSink::open(&path, SyncMode::None, acknowledged).unwrap();
         sink.settle(true).unwrap();
         assert_eq!(
             std::fs::read(&path).unwrap(),
-            b"another file, longer than that"
+            b"another file, longer than that\n"
         );
     }
 
@@ -276,7 +390,7 @@ mod tests {
     fn a_file_that_is_moved_away_keeps_what_it_has_and_a_new_one_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let (path, old) = (dir.path().join("out"), dir.path().join("out.1"));
-        let mut sink = FileSink::open(&path, None).unwrap();
+        let mut sink = FileSink::open(&path, SyncMode::None, None).unwrap();
         sink.deliver(b"one\n", 1).unwrap();
         std::fs::rename(&path, &old).unwrap();
         sink.looked_at -= LOOK_INTERVAL;
@@ -292,7 +406,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("folder");
         std::fs::create_dir(&folder).unwrap();
-        let mut sink = FileSink::open(&folder.join("out"), None).unwrap();
+        let mut sink = FileSink::open(&folder.join("out"), SyncMode::None, None).unwrap();
         std::fs::rename(&folder, dir.path().join("away")).unwrap();
         sink.looked_at -= LOOK_INTERVAL;
         assert!(sink.deliver(b"one\n", 1).is_err());
@@ -305,7 +419,7 @@ mod tests {
     fn a_file_that_somebody_cut_is_counted_from_its_new_length_on() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
-        let mut sink = FileSink::open(&path, None).unwrap();
+        let mut sink = FileSink::open(&path, SyncMode::None, None).unwrap();
         sink.deliver(b"one\n", 1).unwrap();
         std::fs::write(&path, "").unwrap();
         sink.looked_at -= LOOK_INTERVAL;
@@ -317,8 +431,8 @@ mod tests {
     fn a_second_process_is_told_who_holds_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
-        let _first = FileSink::open(&path, None).unwrap();
-        let error = FileSink::open(&path, None).unwrap_err();
+        let _first = FileSink::open(&path, SyncMode::None, None).unwrap();
+        let error = FileSink::open(&path, SyncMode::None, None).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let text = error.to_string();
         assert!(text.contains(&path.display().to_string()), "{text}");
@@ -329,16 +443,39 @@ mod tests {
         );
     }
 
+    /// The next record was glued to one that a kill had left half written.
+    #[test]
+    fn a_record_that_is_not_whole_is_cut_where_no_checkpoint_tells_the_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.ndjson");
+        let long = format!("{{\"n\":\"{}", "x".repeat(3 * BLOCK_BYTES as usize));
+        for (before, after) in [
+            ("{\"n\":1}\n{\"n\":", "{\"n\":1}\n"),
+            ("{\"n\":", ""),
+            (&format!("{{\"n\":1}}\n{long}"), "{\"n\":1}\n"),
+            ("a note", "a note\n"),
+            ("", ""),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            let mut sink = FileSink::open(&path, SyncMode::None, None).unwrap();
+            sink.settle(true).unwrap();
+            sink.deliver(b"{\"n\":2}\n", 1).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(text, format!("{after}{{\"n\":2}}\n"));
+            assert_eq!(sink.state().unwrap().length, text.len() as u64);
+        }
+    }
+
     #[test]
     fn what_cannot_be_read_again_is_kept_up_to_its_last_whole_record() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.ndjson");
-        let mut sink = FileSink::open(&path, None).unwrap();
+        let mut sink = FileSink::open(&path, SyncMode::None, None).unwrap();
         sink.deliver(b"{\"n\":1}\n", 1).unwrap();
         let acknowledged = sink.state();
         sink.deliver(b"{\"n\":2}\n{\"n\":", 2).unwrap();
         drop(sink);
-        let mut sink = FileSink::open(&path, acknowledged).unwrap();
+        let mut sink = FileSink::open(&path, SyncMode::None, acknowledged).unwrap();
         sink.settle(false).unwrap();
         sink.deliver(b"{\"n\":3}\n", 1).unwrap();
         let kept = b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n";

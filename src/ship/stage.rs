@@ -211,13 +211,22 @@ impl Shipper {
         }
     }
 
-    /// Has the sink hold what is acknowledged and, unless `is_cut`, what came after that.
+    /// Has the sink hold what is acknowledged and, unless `is_cut`, what came after that, however
+    /// often that has to be tried.
     ///
     /// # Errors
-    /// When the sink cannot do that.
+    /// When the sink could not do that before the end began.
     fn settle(&mut self, is_cut: bool) -> Result<(), Stopped> {
-        let settled = self.sink.settle(is_cut);
-        settled.map_err(|message| self.stop(Stopped::Expired(message)))?;
+        while let Err(message) = self.sink.settle(is_cut) {
+            if let Some(complaint) = self.complaints.failed(Instant::now(), &message) {
+                report::warning(&complaint);
+            }
+            if self.shutdown.begun() {
+                return Err(self.stop(Stopped::Expired(message)));
+            }
+            let pause = self.backoff.next_pause(None);
+            self.shutdown.sleep(pause);
+        }
         self.send_progress(Vec::new());
         Ok(())
     }
@@ -242,6 +251,7 @@ impl Shipper {
             let _ = checkpoint.send(Message::Acknowledged {
                 progress,
                 sink: self.sink.state(),
+                unflushed: self.sink.unflushed(),
             });
         }
     }

@@ -13,7 +13,7 @@ impl OpenSink {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(config: &Config) -> Result<OpenSink> {
-        ship::open(&config.ship, &config.http, None).map(OpenSink)
+        ship::open(config, &[]).map(OpenSink)
     }
 
     /// Delivers NDJSON of that many records in one attempt.

@@ -25,14 +25,19 @@ pub(crate) struct OwnFiles {
 }
 
 impl OwnFiles {
-    /// The files of a configuration whose sink and state folder are open by now.
-    pub(crate) fn of(config: &Config) -> OwnFiles {
+    /// The files of a configuration whose sink and state folder are open by now, and what this
+    /// process has written `before`.
+    pub(crate) fn of(config: &Config, before: Option<&OwnFiles>) -> OwnFiles {
         let outputs = [rustix::stdio::stdout(), rustix::stdio::stderr()];
         let mut own = OwnFiles {
             inodes: outputs.into_iter().filter_map(inode_of_file).collect(),
             state_dir: config.state_dir.as_deref().map(real_path),
             ..OwnFiles::default()
         };
+        if let Some(before) = before {
+            own.inodes.extend(&before.inodes);
+            own.noted.extend(before.noted.iter().cloned());
+        }
         if let ShipUrl::File(path) = &config.ship {
             own.sink = Some(real_path(path));
             own.inodes

@@ -96,6 +96,12 @@ impl Resume {
         self.is_changed = true;
     }
 
+    /// Keeps the entry of a file that is not read any more and not missed either.
+    pub(crate) fn set_aside(&mut self, past: Past) {
+        self.past.push(past);
+        self.is_changed = true;
+    }
+
     /// Notes that what came after an entry was found elsewhere.
     pub(crate) fn find(&mut self, entry: &Entry) {
         self.lost.retain(|lost| lost != entry);

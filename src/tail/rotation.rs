@@ -1,7 +1,7 @@
 //! Arrivals and departures: which files are followed, under whatever name, from which byte on.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
@@ -175,10 +175,20 @@ impl Tail {
 
     /// Opens a file that was not followed. `None` where it turns out to be followed after all.
     pub(super) fn open(&mut self, path: &Path) -> io::Result<Option<FileId>> {
-        let Some((file, metadata)) = log_file::open(path)? else {
-            return Ok(None);
-        };
-        let inode = Inode::of(&metadata);
+        match log_file::open(path)? {
+            Some((file, metadata)) => self.adopt(path, file, &metadata),
+            None => Ok(None),
+        }
+    }
+
+    /// Follows an open file that was at `path`. `None` where it is not to be followed.
+    pub(super) fn adopt(
+        &mut self,
+        path: &Path,
+        file: File,
+        metadata: &Metadata,
+    ) -> io::Result<Option<FileId>> {
+        let inode = Inode::of(metadata);
         if self.own_files.has(path, inode) {
             return Ok(None);
         }
@@ -186,7 +196,10 @@ impl Tail {
             return Ok(Some(id));
         }
         let known = self.resume.take(inode, &file);
-        let is_skipped = self.from == config::From::End && !self.has_scanned;
+        let is_skipped = self.from == config::From::End
+            && !self.has_scanned
+            // It came while the configuration was read again.
+            && !self.was_watched(path);
         let now = Instant::now();
         let source = self.new_source(path.to_owned(), Some(file.try_clone()?));
         let mut followed = Followed::new(source, inode, 0, now);
@@ -252,6 +265,15 @@ impl Tail {
         for entry in self.resume.take_sought() {
             if self.links.shutdown.begun() {
                 return;
+            }
+            match self.take_over(&entry) {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(error) => {
+                    self.complain(Path::new(&entry.path), "open", &error);
+                    carried.push(entry);
+                    continue;
+                }
             }
             match folders.seek(&entry) {
                 Sought::Renamed(path) => {

@@ -19,11 +19,16 @@ const BUFFERS_KEPT: usize = 4;
 /// A quarter of what a pipe holds by default.
 const FLOWING_BYTES: usize = 16 << 10;
 
+/// First bytes that are kept to decide on the format again.
+const SAMPLE_BYTES_MAX: usize = 64 << 10;
+
 /// Reads standard input into buffers, a chunk each.
 #[derive(Debug)]
 pub(crate) struct Stdin {
     source: Arc<Source>,
     plan: Option<Arc<Plan>>,
+    /// Its first bytes, which decide on the format.
+    sample: Vec<u8>,
     /// Bytes after the last chunk: an unfinished line, or more where `is_cut_again`.
     rest: Vec<u8>,
     is_cut_again: bool,
@@ -45,6 +50,7 @@ impl Stdin {
         Stdin {
             source: Arc::new(source),
             plan: None,
+            sample: Vec::new(),
             rest: Vec::new(),
             is_cut_again: false,
             offset: 0,
@@ -57,6 +63,23 @@ impl Stdin {
             give,
             take,
         }
+    }
+
+    /// The same stream in another pipeline, with what was read of it and is no whole line yet.
+    pub(crate) fn go_on(self, source: Source, line_bytes_max: usize) -> Stdin {
+        Stdin {
+            source: Arc::new(source),
+            plan: None,
+            // A lower limit may cut what is there already.
+            is_cut_again: self.is_cut_again || !self.rest.is_empty(),
+            line_bytes_max,
+            ..self
+        }
+    }
+
+    /// Whether bytes were read that are not handed out yet.
+    pub(crate) fn has_rest(&self) -> bool {
+        !self.rest.is_empty()
     }
 
     /// Whether everything was read and handed out.
@@ -128,7 +151,12 @@ impl Stdin {
         buffer.extend_from_slice(self.rest.get(bytes..).unwrap_or_default());
         std::mem::swap(&mut buffer, &mut self.rest);
         buffer.truncate(bytes);
-        let plan = self.plan.get_or_insert_with(|| plan_for(&buffer)).clone();
+        if self.sample.is_empty() {
+            let sample = buffer.get(..SAMPLE_BYTES_MAX).unwrap_or(&buffer);
+            self.sample = sample.to_vec();
+        }
+        let sample = &self.sample;
+        let plan = self.plan.get_or_insert_with(|| plan_for(sample)).clone();
         let chunk = Chunk {
             source: self.source.clone(),
             plan,

@@ -1,0 +1,329 @@
+//! SIGHUP: the configuration is read again, and not a line is lost or repeated.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "util/http_server.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the unit tests of the sink"
+)]
+mod http_server;
+#[path = "util/kit.rs"]
+mod util;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use http_server::HttpServer;
+use util::{Bench, Ves, Writer, assert_each_once, wait_until};
+
+const RELOADED: &str = "the configuration is reloaded";
+
+/// `ves`, told nothing about SIGHUP by whoever runs the tests: under nohup it is ignored.
+fn ves() -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_ves"), "collect"]);
+    command.env("NO_PROXY", "127.0.0.1");
+    command
+}
+
+fn write_config(bench: &Bench, lines: &[&str]) {
+    let root = bench.path("");
+    let text = lines.join("\n").replace("ROOT", root.to_str().unwrap());
+    // As editors do: never a half of it.
+    fs::write(bench.path("new.toml"), text).unwrap();
+    fs::rename(bench.path("new.toml"), bench.path("ves.toml")).unwrap();
+}
+
+fn collect(bench: &Bench, more: &[&str]) -> Ves {
+    let mut command = ves();
+    command
+        .arg("--config")
+        .arg(bench.path("ves.toml"))
+        .args(more);
+    Ves::start_command(command, &bench.path("stderr"))
+}
+
+/// SIGHUP, and waits until it is done.
+fn reload(bench: &Bench, ves: &Ves) {
+    let count = || bench.stderr().matches(RELOADED).count();
+    let before = count();
+    ves.hang_up();
+    wait_until("the reload", || count() > before);
+}
+
+fn numbers(path: &Path) -> Vec<u64> {
+    let records = util::records(&fs::read(path).unwrap_or_default());
+    records.iter().map(util::number).collect()
+}
+
+const WATCH: &str = "watch_path = \"ROOT/logs/*.log\"";
+const SHIP: &str = "ship_url = \"file:ROOT/out.ndjson\"";
+const STATE: &str = "state_dir = \"ROOT/state\"";
+
+/// Reloads while a log is written, renamed, and deleted with its writer still at it.
+fn reload_under_load(state: &str) {
+    let bench = Bench::new();
+    write_config(&bench, &[WATCH, SHIP, state]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(5);
+    let ves = collect(&bench, &[]);
+    wait_until("the first records", || bench.numbers().len() == 5);
+    for round in 0..12 {
+        writer.write(400);
+        match round % 3 {
+            0 => {
+                writer.rename(&bench.path(&format!("logs/a.log.{round}")));
+                writer.write(40);
+            }
+            1 => {
+                wait_until("the file is open", || ves.has_open(&writer.file));
+                fs::remove_file(bench.path("logs/a.log")).unwrap();
+                writer.write(40);
+            }
+            _ => {}
+        }
+        ves.hang_up();
+        // In the old file, whatever became of its name.
+        for _ in 0..20 {
+            writer.write(10);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        writer.reopen();
+        writer.write(50);
+        wait_until("what was written", || {
+            bench.records().len() as u64 >= writer.written
+        });
+    }
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), writer.written);
+    assert!(
+        bench.stderr().matches(RELOADED).count() >= 6,
+        "{}",
+        bench.stderr()
+    );
+}
+
+#[test]
+fn nothing_is_lost_or_repeated() {
+    reload_under_load(STATE);
+}
+
+#[test]
+fn nothing_is_lost_or_repeated_without_a_state_folder() {
+    reload_under_load("no_state = true");
+}
+
+#[test]
+fn the_new_settings_hold_from_then_on() {
+    let bench = Bench::new();
+    write_config(
+        &bench,
+        &[WATCH, SHIP, "no_state = true", "add = { round = 1 }"],
+    );
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(3);
+    let ves = collect(&bench, &["--from", "end"]);
+    wait_until("the start", || {
+        ves.has_open(&writer.file) && bench.out().exists()
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    writer.write(3);
+    wait_until("the first records", || bench.records().len() == 3);
+    // A pattern more, whose file is there already, and another sink.
+    fs::write(bench.path("logs/b.txt"), util::line(100)).unwrap();
+    let watch = "watch_path = [\"ROOT/logs/*.log\", \"ROOT/logs/*.txt\"]";
+    let ship = "ship_url = \"file:ROOT/second.ndjson\"";
+    write_config(
+        &bench,
+        &[watch, ship, "no_state = true", "add = { round = 2 }"],
+    );
+    reload(&bench, &ves);
+    writer.write(3);
+    wait_until("the records", || {
+        numbers(&bench.path("second.ndjson")).len() == 3
+    });
+    // --from end is for files that the patterns did not mean before.
+    util::append(&bench.path("logs/b.txt"))
+        .write_all(util::line(101).as_bytes())
+        .unwrap();
+    let mut second = Vec::new();
+    wait_until("the other file's record", || {
+        second = util::records(&fs::read(bench.path("second.ndjson")).unwrap());
+        second.len() == 4
+    });
+    assert!(ves.terminate().success());
+    assert!(
+        second.iter().all(|record| record["round"] == 2),
+        "{second:?}"
+    );
+    assert!(bench.records().iter().all(|record| record["round"] == 1));
+    assert_eq!(bench.numbers(), [4, 5, 6]);
+    let mut second: Vec<u64> = second.iter().map(util::number).collect();
+    second.sort_unstable();
+    assert_eq!(second, [7, 8, 9, 101]);
+}
+
+#[test]
+fn a_pattern_that_is_taken_out_and_put_back_goes_on_where_it_was() {
+    let bench = Bench::new();
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(10);
+    let ves = collect(&bench, &[]);
+    wait_until("the first records", || bench.records().len() == 10);
+    write_config(&bench, &["watch_path = \"ROOT/logs/*.txt\"", SHIP, STATE]);
+    reload(&bench, &ves);
+    assert!(!ves.has_open(&writer.file), "it is read on");
+    writer.write(10);
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    reload(&bench, &ves);
+    wait_until("the rest", || bench.records().len() >= 20);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 20);
+}
+
+#[test]
+fn what_was_wrong_is_refused_in_full_and_the_old_goes_on() {
+    let bench = Bench::new();
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    let ves = collect(&bench, &[]);
+    wait_until("the start", || bench.path("state/checkpoint.json").exists());
+    let missing = "ship_url = \"file:ROOT/missing/out.ndjson\"";
+    for (settings, said) in [
+        (
+            [WATCH, SHIP, "batch_sise = 5\nworkers = 0"],
+            [
+                "unknown key `batch_sise`",
+                "workers: expected an integer from 1 to 64",
+            ],
+        ),
+        (
+            [WATCH, missing, STATE],
+            ["open the sink file", "missing/out.ndjson: No such file"],
+        ),
+    ] {
+        write_config(&bench, &settings);
+        let count = || bench.stderr().matches("is refused: going on").count();
+        let before = count();
+        ves.hang_up();
+        wait_until("a refusal", || count() > before);
+        let stderr = bench.stderr();
+        assert!(said.iter().all(|said| stderr.contains(said)), "{stderr}");
+        writer.write(10);
+        wait_until("records all the same", || {
+            bench.records().len() as u64 == writer.written
+        });
+    }
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), writer.written);
+}
+
+/// A file that is deleted has no name by which another start could find it.
+#[test]
+fn a_sink_that_is_down_is_replaced_and_deleted_files_are_read_all_the_same() {
+    let bench = Bench::new();
+    let mut server = HttpServer::start();
+    server.refuse();
+    let url = format!("ship_url = \"{}\"", server.url("/"));
+    write_config(&bench, &[WATCH, &url, STATE, "shutdown_timeout = \"1s\""]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    let ves = collect(&bench, &[]);
+    for _ in 0..3 {
+        writer.write(50_000);
+        wait_until("the file is open", || ves.has_open(&writer.file));
+        fs::remove_file(bench.path("logs/a.log")).unwrap();
+        writer.reopen();
+    }
+    writer.write(10);
+    wait_until("the file is open", || ves.has_open(&writer.file));
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    reload(&bench, &ves);
+    wait_until("all records", || {
+        bench.records().len() as u64 >= writer.written
+    });
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), writer.written);
+}
+
+#[test]
+fn a_sink_file_that_logrotate_moved_is_made_anew() {
+    let bench = Bench::new();
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    let ves = collect(&bench, &[]);
+    let old = bench.path("out.ndjson.1");
+    writer.write(10);
+    wait_until("the first records", || bench.records().len() == 10);
+    fs::rename(bench.out(), &old).unwrap();
+    reload(&bench, &ves);
+    writer.write(10);
+    wait_until("the next", || bench.records().len() == 10);
+    assert!(ves.terminate().success());
+    let all = [numbers(&old), bench.numbers()].concat();
+    assert_eq!(all, (1..=20).collect::<Vec<u64>>());
+}
+
+/// Standard input cannot be opened again: the same one is read on, half a line included.
+#[test]
+fn a_line_of_standard_input_may_come_in_two_halves() {
+    let bench = Bench::new();
+    write_config(&bench, &["watch_path = \"-\"", SHIP]);
+    let mut command = ves();
+    command.arg("--config").arg(bench.path("ves.toml"));
+    command
+        .stdin(Stdio::piped())
+        .stderr(util::append(&bench.path("stderr")));
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let lines: String = (1..=4).map(util::line).collect();
+    let (first, second) = lines.split_at(lines.len() - 150);
+    stdin.write_all(first.as_bytes()).unwrap();
+    wait_until("whole lines", || !bench.records().is_empty());
+    // The rest was read with them.
+    let pid = rustix::process::Pid::from_child(&child);
+    for round in 1..=2 {
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        wait_until("the reload", || {
+            bench.stderr().matches(RELOADED).count() == round
+        });
+    }
+    stdin.write_all(second.as_bytes()).unwrap();
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    assert_each_once(&bench.numbers(), 4);
+    assert!(
+        bench
+            .records()
+            .iter()
+            .all(|record| record.get("partial").is_none())
+    );
+}
+
+/// Whoever closes a terminal wants the job in it to end, not to go on unseen.
+#[test]
+fn a_terminal_that_is_closed_ends_it() {
+    let bench = Bench::new();
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let job = format!(
+        "echo $$ > {}; exec env --default-signal=HUP {} collect --config {}",
+        bench.path("pid").display(),
+        env!("CARGO_BIN_EXE_ves"),
+        bench.path("ves.toml").display()
+    );
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &job]).arg(bench.path("typescript"));
+    terminal.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut terminal = terminal.spawn().unwrap();
+    wait_until("the record", || bench.records().len() == 1);
+    let pid = fs::read_to_string(bench.path("pid")).unwrap();
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    wait_until("its end", || !Path::new("/proc").join(pid.trim()).exists());
+}
