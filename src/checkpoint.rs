@@ -425,7 +425,7 @@ impl<'a> Writer<'a> {
                 self.has_complained = true;
                 report::warning(&format!(
                     "{}; going on, but a restart now would ship again what was shipped since: \
-                     free space or permissions there",
+                     look for space, permissions and the mount there; will try again",
                     report::chain(&error)
                 ));
             }

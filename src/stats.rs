@@ -35,6 +35,7 @@ pub(crate) struct Stats {
     batches_shipped: AtomicU64,
     bytes_unread: AtomicU64,
     files_followed: AtomicU64,
+    files_reopened: AtomicU64,
     wakes: AtomicU64,
     /// When the first batch was shipped, in nanoseconds of `CLOCK_MONOTONIC`; 0 for not yet.
     first_shipped_ns: AtomicU64,
@@ -81,6 +82,8 @@ pub(crate) struct Totals {
     pub(crate) bytes_unread: u64,
     /// Files followed now.
     pub(crate) files_followed: u64,
+    /// How often a file was opened again that grew while nothing of it was read.
+    pub(crate) files_reopened: u64,
 }
 
 impl Stats {
@@ -101,6 +104,7 @@ impl Stats {
             batches_shipped: zero(),
             bytes_unread: zero(),
             files_followed: zero(),
+            files_reopened: zero(),
             wakes: zero(),
             first_shipped_ns: zero(),
             latencies: Mutex::new(Latencies {
@@ -194,6 +198,11 @@ impl Stats {
         self.wakes.load(Ordering::Relaxed)
     }
 
+    /// Counts a file that was opened again since it grew while nothing of it was read.
+    pub(crate) fn add_reopened(&self) {
+        self.files_reopened.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Notes how many files are followed.
     pub(crate) fn set_files_followed(&self, count: usize) {
         self.files_followed.store(count as u64, Ordering::Relaxed);
@@ -216,6 +225,7 @@ impl Stats {
             batches_shipped: load(&self.batches_shipped),
             bytes_unread: load(&self.bytes_unread),
             files_followed: load(&self.files_followed),
+            files_reopened: load(&self.files_reopened),
         }
     }
 

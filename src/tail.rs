@@ -21,6 +21,7 @@ mod renames;
 mod resume;
 mod rotated_name;
 mod rotation;
+mod stall;
 mod stdin;
 mod wait;
 mod watch;
@@ -36,7 +37,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use chunk::{Chunk, Work};
+pub(crate) use chunk::{Chunk, ChunkState, Work};
 pub(crate) use dispatch::Dispatch;
 pub(crate) use identity::{Fingerprint, Inode, Trail};
 pub(crate) use left::Left;
@@ -176,6 +177,10 @@ pub(crate) struct Tail {
     windowed: VecDeque<FileId>,
     /// Files with a last line that has no newline yet.
     unfinished: HashSet<FileId>,
+    /// Files that could not be read, to be tried again.
+    troubled: HashSet<FileId>,
+    /// How often such files were tried again at the end.
+    tries: u32,
     /// Paths that the last scan could not use; their trouble was reported.
     failing: HashSet<PathBuf>,
     /// Followed files whose trouble was reported.
@@ -231,6 +236,8 @@ impl Tail {
             awake: Vec::new(),
             windowed: VecDeque::new(),
             unfinished: HashSet::new(),
+            troubled: HashSet::new(),
+            tries: 0,
             failing: HashSet::new(),
             complained: HashSet::new(),
             own_files,
@@ -286,7 +293,10 @@ impl Tail {
             let woken_at = Instant::now();
             self.read_ready()?;
             if self.is_finished() {
-                return Ok(());
+                if self.has_read_all()? {
+                    return Ok(());
+                }
+                continue;
             }
             self.sync_if_due();
             self.rest(woken_at);

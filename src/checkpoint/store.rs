@@ -3,14 +3,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::Snapshot;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::report;
+use crate::tail::Inode;
 
 const CHECKPOINT_NAME: &str = "checkpoint.json";
 const NEW_NAME: &str = "checkpoint.json.new";
@@ -30,7 +33,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Store {
     folder: PathBuf,
     /// Held for its lock, which ends with the process however that ends.
-    _lock: File,
+    lock: Mutex<File>,
 }
 
 impl Store {
@@ -40,36 +43,9 @@ impl Store {
     /// When the folder cannot be made or written to, and [`Error::Usage`] when another process
     /// collects with it.
     pub(crate) fn open(folder: &Path) -> Result<Store> {
-        std::fs::create_dir_all(folder).map_err(Error::file("create the state folder", folder))?;
-        let path = folder.join(LOCK_NAME);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut lock = options
-            .open(&path)
-            .map_err(Error::file("open the lock", &path))?;
-        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut holder = String::new();
-            // Who it is helps; that there is somebody is what counts.
-            let _ = lock.read_to_string(&mut holder);
-            let holder = holder.trim().parse().map_or_else(
-                |_| "another process, perhaps another job of ves".to_owned(),
-                process::shown,
-            );
-            return Err(Error::Usage(format!(
-                "{}: the state folder is in use by {holder}: give this one a folder of its own \
-                 with --state-dir, or end the other",
-                folder.display(),
-            )));
-        }
-        let write_pid = |lock: &mut File| {
-            lock.set_len(0)?;
-            lock.rewind()?;
-            writeln!(lock, "{}", std::process::id())
-        };
-        write_pid(&mut lock).map_err(Error::file("write the lock", &path))?;
         Ok(Store {
             folder: folder.to_owned(),
-            _lock: lock,
+            lock: Mutex::new(lock(folder)?),
         })
     }
 
@@ -92,13 +68,12 @@ impl Store {
         };
         let written_at = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
         let written_at = written_at.map_err(Error::file("look at the checkpoint", &path))?;
-        let reason = match serde_json::from_slice::<Snapshot>(&text) {
-            Ok(snapshot) if snapshot.version == Snapshot::VERSION => {
+        let reason = match parse(&text) {
+            Ok(snapshot) => {
                 let alive_at = snapshot.alive_at.unwrap_or(written_at);
                 return Ok(Some(Loaded { snapshot, alive_at }));
             }
-            Ok(snapshot) => format!("it is of version {}", snapshot.version),
-            Err(error) => error.to_string(),
+            Err(reason) => reason,
         };
         let aside = self.free_name(&path);
         std::fs::rename(&path, &aside).map_err(Error::file("set aside the checkpoint", &path))?;
@@ -109,6 +84,25 @@ impl Store {
             aside.display()
         ));
         Ok(None)
+    }
+
+    /// Makes the folder and its lock again where somebody has deleted them.
+    fn keep_folder(&self) -> Result<()> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let inode = |metadata: std::fs::Metadata| Inode::of(&metadata);
+        let there = std::fs::metadata(self.folder.join(LOCK_NAME)).map(inode);
+        match (there, held.metadata().map(inode)) {
+            (Ok(there), Ok(own)) if there == own => return Ok(()),
+            // What cannot be looked at is not known to be gone.
+            (Err(error), _) if error.kind() != io::ErrorKind::NotFound => return Ok(()),
+            _ => {}
+        }
+        *held = lock(&self.folder)?;
+        report::notice(&format!(
+            "{}: the state folder was deleted: made again",
+            self.folder.display()
+        ));
+        Ok(())
     }
 
     fn free_name(&self, path: &Path) -> PathBuf {
@@ -128,6 +122,7 @@ impl Store {
             self.folder.join(NEW_NAME),
             self.folder.join(CHECKPOINT_NAME),
         );
+        self.keep_folder()?;
         let write = || {
             let file = File::create(&new)?;
             let mut writer = io::BufWriter::new(&file);
@@ -139,6 +134,54 @@ impl Store {
             File::open(&self.folder)?.sync_all()
         };
         write().map_err(Error::file("write the checkpoint", &path))
+    }
+}
+
+/// Makes the folder where it is missing, and locks it.
+fn lock(folder: &Path) -> Result<File> {
+    std::fs::create_dir_all(folder).map_err(Error::file("create the state folder", folder))?;
+    let path = folder.join(LOCK_NAME);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut lock = options
+        .open(&path)
+        .map_err(Error::file("open the lock", &path))?;
+    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+    {
+        let mut holder = String::new();
+        // Who it is helps; that there is somebody is what counts.
+        let _ = lock.read_to_string(&mut holder);
+        let holder = holder.trim().parse().map_or_else(
+            |_| "another process, perhaps another job of ves".to_owned(),
+            process::shown,
+        );
+        return Err(Error::Usage(format!(
+            "{}: the state folder is in use by {holder}: give this one a folder of its own with \
+             --state-dir, or end the other",
+            folder.display(),
+        )));
+    }
+    // On a full disk the lock holds all the same; only its holder is not told then.
+    let _ = lock.set_len(0);
+    let _ = lock.rewind();
+    let _ = writeln!(lock, "{}", std::process::id());
+    Ok(lock)
+}
+
+/// A checkpoint of this version, or why it is none.
+fn parse(text: &[u8]) -> std::result::Result<Snapshot, String> {
+    /// What every version has.
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let versioned: Versioned = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    match versioned.version {
+        Snapshot::VERSION => serde_json::from_slice(text).map_err(|error| error.to_string()),
+        version => Err(format!(
+            "it is of version {version}, and this program knows version {}",
+            Snapshot::VERSION
+        )),
     }
 }
 

@@ -127,6 +127,9 @@ pub(crate) fn summary(stats: &Stats, began: &Began) -> String {
         "unread at rotation",
         format!("{} bytes", totals.bytes_unread),
     );
+    if totals.files_reopened > 0 {
+        row("stood still, reopened", totals.files_reopened.to_string());
+    }
     if totals.batches_shipped > 0 {
         let (hand_over, flush) = stats.percentiles();
         row("read to hand-over", percentiles(&hand_over));

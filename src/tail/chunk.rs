@@ -4,11 +4,11 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::identity::Fingerprint;
+use super::identity::{Fingerprint, Trail};
 use super::map::Window;
 use super::{FileId, LineState};
 use crate::enrich::{Extent, Suffix};
@@ -27,6 +27,21 @@ pub(crate) struct Source {
     pub(crate) suffix: Suffix,
     /// Set when a chunk turned out to be of a file that was truncated meanwhile.
     torn: AtomicBool,
+    /// Set when there is a position in the next.
+    has_failed: AtomicBool,
+    /// The first byte that could not be read though the file has it.
+    failed_at: Mutex<Option<Position>>,
+}
+
+/// A place in a file from which it can be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The next byte.
+    pub(crate) offset: u64,
+    /// What that byte belongs to.
+    pub(crate) line: LineState,
+    /// The bytes before it.
+    pub(crate) trail: Trail,
 }
 
 impl Source {
@@ -38,6 +53,8 @@ impl Source {
             file,
             suffix,
             torn: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+            failed_at: Mutex::new(None),
         }
     }
 
@@ -49,6 +66,32 @@ impl Source {
     /// Whether a chunk of it was torn.
     pub(crate) fn is_torn(&self) -> bool {
         self.torn.load(Ordering::Acquire)
+    }
+
+    /// Notes that the file could not be read from that position on, though it is long enough.
+    pub(crate) fn fail(&self, position: Position) {
+        let mut first = self.failed_at_lock();
+        if first.is_none_or(|first| position.offset < first.offset) {
+            *first = Some(position);
+        }
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    /// Where the file could not be read, if that was so. Once all chunks of it are done, everything
+    /// before that is.
+    pub(crate) fn failed_at(&self) -> Option<Position> {
+        if self.has_failed.load(Ordering::Acquire) {
+            *self.failed_at_lock()
+        } else {
+            None
+        }
+    }
+
+    fn failed_at_lock(&self) -> MutexGuard<'_, Option<Position>> {
+        // A panic elsewhere leaves a plain Option behind.
+        self.failed_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,8 +138,12 @@ pub(crate) struct Chunk {
     pub(crate) offset: u64,
     /// How much of its line each is.
     pub(crate) extent: Extent,
+    /// What the first byte belongs to.
+    pub(crate) line_before: LineState,
     /// What the byte after the last one belongs to.
     pub(crate) line_after: LineState,
+    /// The bytes before the first one.
+    pub(crate) trail: Trail,
     /// The file's first bytes when the chunk was cut.
     pub(crate) fingerprint: Fingerprint,
 }
@@ -114,17 +161,50 @@ impl Chunk {
     /// held when the chunk was cut. To be asked after the bytes were used and before their result
     /// is: a file that shrank, or has other first bytes, was truncated meanwhile, and a torn window
     /// showed zeros.
-    pub(crate) fn is_intact(&self, end: u64) -> bool {
+    pub(crate) fn state(&self, end: u64) -> ChunkState {
         let ChunkBytes::Mapped(window, _) = &self.bytes else {
-            return true;
+            return ChunkState::Intact;
         };
         let Some(file) = &self.source.file else {
-            return true;
+            return ChunkState::Intact;
         };
-        file.metadata().is_ok_and(|metadata| metadata.len() >= end)
-            && self.fingerprint.matches(file)
-            && !window.is_torn()
+        let has_shrunk = file.metadata().map(|metadata| metadata.len() < end);
+        let is_same = self.fingerprint.is_in(file);
+        match (has_shrunk, is_same) {
+            (Ok(true), _) | (_, Ok(false)) => ChunkState::Gone,
+            // What comes after bytes that could not be read waits for them.
+            _ if window.is_torn() || self.source.failed_at().is_some() => ChunkState::Unreadable,
+            (Ok(false), Ok(true)) => ChunkState::Intact,
+            _ => ChunkState::Unreadable,
+        }
     }
+
+    /// The position at byte `at` of the chunk, which begins a line unless it is the first.
+    pub(crate) fn position(&self, at: usize) -> Position {
+        if at == 0 {
+            return Position {
+                offset: self.offset,
+                line: self.line_before,
+                trail: self.trail,
+            };
+        }
+        Position {
+            offset: self.offset + at as u64,
+            line: LineState::Start,
+            trail: Trail::after(self.bytes().get(..at).unwrap_or_default()),
+        }
+    }
+}
+
+/// What became of the bytes of a chunk while they were used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChunkState {
+    /// They are what they were.
+    Intact,
+    /// The file was truncated.
+    Gone,
+    /// The file is as long as before, but the system could not give all of them.
+    Unreadable,
 }
 
 #[cfg(test)]
@@ -145,7 +225,9 @@ impl Chunk {
             bytes: ChunkBytes::Owned(OwnedBytes::new(text.to_vec(), flume::bounded(1).0)),
             offset,
             extent,
+            line_before: LineState::Start,
             line_after,
+            trail: Trail::default(),
             fingerprint: Fingerprint::default(),
         }
     }

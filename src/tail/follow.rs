@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use inotify::WatchDescriptor;
 
-use super::chunk::{Chunk, ChunkBytes, Source};
+use super::chunk::{Chunk, ChunkBytes, Position, Source};
 use super::identity::{Fingerprint, Inode, Trail};
 use super::map::Window;
+use super::stall::{Pace, Retry};
 use super::stdin::sample_format;
 use super::window::{Cut, cut};
 use super::{FileId, LineState};
@@ -71,6 +72,10 @@ pub(crate) struct Followed {
     pub(crate) is_awake: bool,
     /// Whether it is in the list of files that may hold a window.
     pub(crate) is_windowed: bool,
+    /// When it is read again after it could not be.
+    pub(crate) retry: Retry,
+    /// Whether it goes on.
+    pub(crate) pace: Pace,
     /// The end up to which the checkpoint was told that it is deleted.
     pub(crate) told_deleted_at: Option<u64>,
     /// Its format, once that was decided by its first lines.
@@ -84,6 +89,10 @@ pub(crate) struct Followed {
 pub(crate) enum Look {
     /// It is as it was, or longer.
     Whole,
+    /// It could not be read from there on, and chunks of it are still on their way.
+    Busy,
+    /// It could not be read from there on.
+    Unreadable(Position),
     /// As [`Look::Whole`], and its fingerprint covers more bytes now.
     Identified,
     /// It holds less than was read of it, or other bytes: it was truncated or written anew.
@@ -127,6 +136,8 @@ impl Followed {
             is_queued: false,
             is_awake: false,
             is_windowed: false,
+            retry: Retry::default(),
+            pace: Pace::new(now, offset),
             told_deleted_at: None,
             format: None,
             plan: None,
@@ -164,7 +175,20 @@ impl Followed {
         let size = metadata.len();
         self.links = metadata.nlink();
         let is_other = source.is_torn() || size < self.offset || size < self.fingerprint.bytes;
-        if is_other || !self.is_same(file) {
+        if is_other {
+            return Ok(Look::Truncated);
+        }
+        if let Some(position) = source.failed_at() {
+            // This one and the file's own.
+            let is_busy = Arc::strong_count(&source) > 2;
+            let is_same = || position.trail.is_in(file, position.offset);
+            return Ok(match is_busy {
+                true => Look::Busy,
+                false if self.fingerprint.is_in(file)? && is_same()? => Look::Unreadable(position),
+                false => Look::Truncated,
+            });
+        }
+        if !self.is_same(file) {
             return Ok(Look::Truncated);
         }
         if size != self.size {
@@ -208,7 +232,7 @@ impl Followed {
             .filter(|metadata| Inode::of(metadata) == self.inode)
             .map(|metadata| metadata.len());
         self.size_seen = self.size_seen.max(size.unwrap_or_default());
-        source.is_some_and(Source::is_torn) || size.is_some_and(|size| size != self.size)
+        self.has_trouble() || size.is_some_and(|size| size != self.size)
     }
 
     /// Notes the size of an open file before it is read: it may be truncated by then.
@@ -222,7 +246,10 @@ impl Followed {
 
     /// Bytes that were seen in the file and never read.
     pub(crate) fn unread_bytes(&self) -> u64 {
-        self.size.max(self.size_seen).saturating_sub(self.offset)
+        let offset = self
+            .failed_at()
+            .map_or(self.offset, |failed_at| failed_at.offset);
+        self.size.max(self.size_seen).saturating_sub(offset)
     }
 
     /// Begins again at the first byte, as file `source`, after a truncation.
@@ -237,6 +264,17 @@ impl Followed {
         (self.is_awake, self.is_windowed) = (false, false);
         self.window = None;
         (self.format, self.plan) = (None, None);
+    }
+
+    /// Goes on at `position`, as file `source`, once nothing of the old one is on its way.
+    pub(crate) fn go_back(&mut self, source: Source, position: Position) {
+        self.id = source.id;
+        self.source = Some(Arc::new(source));
+        (self.offset, self.handed_on) = (position.offset, position.offset);
+        (self.line, self.trail) = (position.line, position.trail);
+        self.unfinished_since = None;
+        (self.is_awake, self.is_windowed) = (false, false);
+        (self.window, self.plan) = (None, None);
     }
 
     /// Cuts the next chunk out of what the last look showed: whole lines of about `bytes_wanted`.
@@ -261,7 +299,12 @@ impl Followed {
             let window = self.window_at_offset(&source)?;
             let end = self.size.min(window.end());
             let available = window.bytes(self.offset..end);
-            let (bytes, extent, then) = match cut(available, wanted, self.line, line_bytes_max) {
+            let cut = cut(available, wanted, self.line, line_bytes_max);
+            if window.is_torn() {
+                source.fail(self.position());
+                return Ok(Next::Done);
+            }
+            let (bytes, extent, then) = match cut {
                 Cut::Lines { bytes } => (bytes, Extent::Whole, LineState::Start),
                 Cut::Line {
                     bytes,
@@ -297,7 +340,9 @@ impl Followed {
                 bytes: ChunkBytes::Mapped(window, self.offset..chunk_end),
                 offset: self.offset,
                 extent,
+                line_before: self.line,
                 line_after: then,
+                trail: self.trail,
                 fingerprint: self.fingerprint,
             };
             self.offset = chunk_end;
@@ -354,11 +399,30 @@ impl Followed {
         plan
     }
 
+    /// Where it could not be read.
+    pub(crate) fn failed_at(&self) -> Option<Position> {
+        self.source.as_ref().and_then(|source| source.failed_at())
+    }
+
+    /// Whether what was read of it has to be looked at again.
+    pub(crate) fn has_trouble(&self) -> bool {
+        let source = self.source.as_ref();
+        source.is_some_and(|source| source.is_torn()) || self.failed_at().is_some()
+    }
+
+    /// Where it is read on.
+    pub(crate) fn position(&self) -> Position {
+        Position {
+            offset: self.offset,
+            line: self.line,
+            trail: self.trail,
+        }
+    }
+
     /// Whether it can be closed, and opened again when there is more of it. A file without a watched
     /// name could not be.
     pub(crate) fn can_close(&self) -> bool {
-        let is_torn = self.source.as_ref().is_some_and(|source| source.is_torn());
-        self.offset >= self.size && self.detached_at.is_none() && !is_torn
+        self.offset >= self.size && self.detached_at.is_none() && !self.has_trouble()
     }
 
     /// Lets go of the window. Chunks that are on their way keep it until they are done.

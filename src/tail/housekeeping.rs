@@ -21,6 +21,7 @@ impl Tail {
             self.poll_unwatched();
         }
         self.queue_unfinished(now);
+        self.queue_troubled(now);
         if now.duration_since(self.ticked_at) >= TICK_INTERVAL {
             self.ticked_at = now;
             self.unseen.forget_old_names(now);
@@ -30,7 +31,7 @@ impl Tail {
             self.let_sleep(now);
             self.tell_deleted(now);
             self.let_go(now);
-            self.check_in_turn();
+            self.check_in_turn(now);
             self.links.stats.set_files_followed(self.files.len());
         }
     }
@@ -68,7 +69,7 @@ impl Tail {
     }
 
     /// Looks at the next files in turn, whatever inotify says, and at the folders' contents.
-    pub(super) fn check_in_turn(&mut self) {
+    pub(super) fn check_in_turn(&mut self, now: Instant) {
         let after = self.files.range((
             std::ops::Bound::Excluded(self.last_checked),
             std::ops::Bound::Unbounded,
@@ -82,6 +83,7 @@ impl Tail {
             self.last_checked = *last;
         }
         for id in checked {
+            self.check_pace(id, now);
             // A closed file is only opened for a reason.
             match self.files.get(&id) {
                 Some(followed) if followed.source.is_some() => self.queue(id),
@@ -160,6 +162,11 @@ impl Tail {
             .map(|file| file.id)
             .collect();
         for id in over {
+            // Once more, whatever was heard of it: its writer may have been at it just now.
+            if self.files.get_mut(&id).is_some_and(Followed::has_changed) {
+                self.queue(id);
+                continue;
+            }
             if let Some(followed) = self.files.remove(&id) {
                 self.forget(&followed, Some(followed.handed_on));
             }
@@ -167,11 +174,7 @@ impl Tail {
     }
 
     pub(super) fn forget(&mut self, followed: &Followed, ends_at: Option<u64>) {
-        if let Some(watch) = &followed.watch {
-            self.watcher.unwatch_file(watch);
-        }
-        self.polled.remove(&followed.id);
-        self.unfinished.remove(&followed.id);
+        self.stop_watching(followed);
         if self.by_inode.get(&followed.inode) == Some(&followed.id) {
             self.by_inode.remove(&followed.inode);
         }

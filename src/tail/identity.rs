@@ -63,6 +63,17 @@ impl Fingerprint {
         hash_of_first(file, self.bytes).is_ok_and(|hash| hash == self.hash)
     }
 
+    /// The same where it matters whether the bytes are others or could not be read.
+    ///
+    /// # Errors
+    /// What the system says to the read.
+    pub(crate) fn is_in(&self, file: &File) -> io::Result<bool> {
+        match hash_of_first(file, self.bytes) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            hash => Ok(hash? == self.hash),
+        }
+    }
+
     /// Whether a longer file would give a fingerprint of more bytes.
     pub(crate) fn can_grow(&self, size: u64) -> bool {
         self.bytes < size.min(FINGERPRINT_BYTES_MAX)
@@ -93,19 +104,29 @@ impl Trail {
 
     /// Whether the file's bytes before `offset` are still the ones of this trail.
     pub(crate) fn matches(&self, file: &File, offset: u64) -> bool {
+        self.is_in(file, offset).unwrap_or(false)
+    }
+
+    /// The same where it matters whether the bytes are others or could not be read.
+    ///
+    /// # Errors
+    /// What the system says to the read.
+    pub(crate) fn is_in(&self, file: &File, offset: u64) -> io::Result<bool> {
         if self.bytes == 0 {
-            return true;
+            return Ok(true);
         }
         let mut buffer = [0; TRAIL_BYTES_MAX];
         let Some(start) = offset.checked_sub(self.bytes) else {
-            return false;
+            return Ok(false);
         };
-        let part = usize::try_from(self.bytes)
-            .ok()
-            .and_then(|bytes| buffer.get_mut(..bytes));
-        part.is_some_and(|part| {
-            file.read_exact_at(part, start).is_ok() && xxh3_64(part) == self.hash
-        })
+        let count = usize::try_from(self.bytes).map_err(io::Error::other)?;
+        let Some(part) = buffer.get_mut(..count) else {
+            return Ok(false);
+        };
+        match file.read_exact_at(part, start) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            read => read.map(|()| xxh3_64(part) == self.hash),
+        }
     }
 
     /// Whether it is long enough to tell two contents apart.

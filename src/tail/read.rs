@@ -136,13 +136,28 @@ impl Tail {
         bytes_wanted: u64,
         now: Instant,
     ) -> io::Result<Option<Chunk>> {
-        let is_torn = followed
-            .source
-            .as_ref()
-            .is_some_and(|source| source.is_torn());
-        if followed.offset >= followed.size || followed.unfinished_since.is_some() || is_torn {
-            self.look(followed, now)?;
+        if followed.retry.is_pending(now) {
+            self.troubled.insert(followed.id);
+            return Ok(None);
         }
+        if followed.offset >= followed.size
+            || followed.unfinished_since.is_some()
+            || followed.has_trouble()
+        {
+            self.look(followed, now)?;
+            // Its chunks are on their way, or it was opened again just now.
+            if followed.failed_at().is_some() || followed.retry.is_pending(now) {
+                self.troubled.insert(followed.id);
+                return Ok(None);
+            }
+        }
+        let source = followed.source.as_ref();
+        let is_busy = source.is_some_and(|source| Arc::strong_count(source) > 1);
+        if followed.retry.is_careful() && is_busy {
+            self.troubled.insert(followed.id);
+            return Ok(None);
+        }
+        let bytes_wanted = followed.retry.bytes_wanted(bytes_wanted);
         let waited = |since: Instant| now.duration_since(since) >= self.partial_line_timeout;
         let is_final = self.is_once || followed.unfinished_since.is_some_and(waited);
         let plans = &self.plans;
@@ -157,6 +172,9 @@ impl Tail {
             plan_for,
             plans.fixed.as_ref(),
         )?;
+        if followed.failed_at().is_some() {
+            self.troubled.insert(followed.id);
+        }
         if followed.format != format_before {
             self.tell(Message::Detected(followed.id, followed.format));
         }
@@ -172,7 +190,8 @@ impl Tail {
             self.reopen(followed)?;
         }
         match followed.look(now)? {
-            Look::Whole => {}
+            Look::Whole | Look::Busy => {}
+            Look::Unreadable(position) => self.read_again(followed, position, now)?,
             Look::Identified => {
                 self.tell(Message::Identified(followed.id, followed.fingerprint));
             }
@@ -200,17 +219,23 @@ impl Tail {
         self.tell(Message::Truncated(followed.id));
         self.is_sync_due = true;
         let file = file.try_clone()?;
-        if let Some(watch) = &followed.watch {
-            self.watcher.unwatch_file(watch);
-        }
-        self.polled.remove(&followed.id);
-        self.unfinished.remove(&followed.id);
+        self.stop_watching(followed);
         let source = self.new_source(followed.path.clone(), Some(file));
         followed.restart(source, now);
         self.watch(followed);
         self.by_inode.insert(followed.inode, followed.id);
         self.tell(Message::Opened(followed.id, followed.entry()));
         Ok(())
+    }
+
+    /// Forgets a file's number, under which it is not followed any more.
+    pub(super) fn stop_watching(&mut self, followed: &Followed) {
+        if let Some(watch) = &followed.watch {
+            self.watcher.unwatch_file(watch);
+        }
+        self.polled.remove(&followed.id);
+        self.unfinished.remove(&followed.id);
+        self.troubled.remove(&followed.id);
     }
 
     /// Opens a file again that was closed after a long quiet time.

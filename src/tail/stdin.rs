@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::stdio::stdin;
 
 use super::chunk::{Chunk, ChunkBytes, OwnedBytes, Source};
-use super::identity::Fingerprint;
+use super::identity::{Fingerprint, Trail};
 use super::window::{Cut, cut};
 use super::{CHUNK_BYTES, LineState};
 use crate::enrich::Extent;
@@ -163,7 +163,9 @@ impl Stdin {
             bytes: ChunkBytes::Owned(OwnedBytes::new(buffer, self.give.clone())),
             offset: self.offset,
             extent,
+            line_before: self.line,
             line_after: then,
+            trail: Trail::default(),
             fingerprint: Fingerprint::default(),
         };
         self.offset += bytes as u64;

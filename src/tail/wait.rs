@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::stdin::Stdin;
-use super::{FileId, HINT_INTERVAL, TICK_INTERVAL, Tail};
+use super::{FileId, HINT_INTERVAL, POLL_INTERVAL, TICK_INTERVAL, Tail};
 
 /// Shortest sleep of [`Tail::rest`], so that it never spins.
 pub(super) const REST_MIN: Duration = Duration::from_micros(50);
@@ -71,6 +71,9 @@ impl Tail {
         let mut due = self.ticked_at + TICK_INTERVAL;
         if !self.polled.is_empty() {
             due = due.min(self.poll_at());
+        }
+        if !self.troubled.is_empty() {
+            due = due.min(now + POLL_INTERVAL);
         }
         if self.is_rescan_due {
             due = due.min(self.rescan_at());

@@ -56,6 +56,7 @@ pub(crate) struct Watcher {
     folders: HashMap<PathBuf, (Inode, WatchDescriptor)>,
     buffer: Vec<u8>,
     has_complained: bool,
+    has_complained_of_loss: bool,
     /// First halves of renames whose second halves have not come yet: the cookie and the old path.
     renamed_from: VecDeque<(u32, PathBuf)>,
 }
@@ -82,6 +83,7 @@ impl Watcher {
             folders: HashMap::new(),
             buffer: vec![0; EVENT_BUFFER_BYTES],
             has_complained: false,
+            has_complained_of_loss: false,
             renamed_from: VecDeque::new(),
         }
     }
@@ -252,6 +254,12 @@ impl Watcher {
             if is_empty {
                 break;
             }
+        }
+        if hints.overflow && !std::mem::replace(&mut self.has_complained_of_loss, true) {
+            report::warning(
+                "inotify had more events than its queue holds, so some are lost: looked at every \
+                 file instead; when it happens often raise the sysctl fs.inotify.max_queued_events",
+            );
         }
         hints
     }

@@ -4,11 +4,11 @@
 use super::{Input, Limits, Transform};
 use crate::batch::{BATCH_BYTES_MAX, Batch, BatchPool, Progress};
 use crate::stats::Stats;
-use crate::tail::{Chunk, LineState, Trail, Work};
+use crate::tail::{Chunk, ChunkState, LineState, Trail, Work};
 
 /// Transforms `work` and gives its batches to `emit` in order, the last one flagged (it may be
 /// empty: its progress still counts). Chunks of truncated files are thrown away and counted as
-/// unread.
+/// unread; those that could not be read are thrown away, and read again by the tail.
 ///
 /// # Errors
 /// The first error of `emit`.
@@ -68,11 +68,19 @@ fn fill(
     }
     let end = chunk.offset + next as u64;
     let trail = Trail::after(bytes.get(..next).unwrap_or_default());
-    if !chunk.is_intact(end) {
-        batch.payload.truncate(payload_bytes_before);
-        chunk.source.tear();
-        stats.add_unread(&chunk.source.path, (bytes.len() - position) as u64);
-        return None;
+    match chunk.state(end) {
+        ChunkState::Intact => {}
+        ChunkState::Gone => {
+            batch.payload.truncate(payload_bytes_before);
+            chunk.source.tear();
+            stats.add_unread(&chunk.source.path, (bytes.len() - position) as u64);
+            return None;
+        }
+        ChunkState::Unreadable => {
+            batch.payload.truncate(payload_bytes_before);
+            chunk.source.fail(chunk.position(position));
+            return None;
+        }
     }
     let is_done = next == bytes.len();
     batch.counts.add(&counts);
