@@ -15,6 +15,7 @@ use super::log_file;
 use super::rotated_name::is_rotation_of;
 use super::{Tail, report_trouble};
 use crate::checkpoint::{Entry, Loaded};
+use crate::report;
 
 /// How much older than the last sign of life a file may be that the checkpoint does not know: it was
 /// made in the moment between two of its versions.
@@ -37,6 +38,15 @@ impl Tail {
     /// A copy is read on from where its original was read to; one of a file that is still whole is
     /// left alone.
     pub(super) fn seek_born_meanwhile(&mut self, loaded: &Loaded) {
+        if let Ok(ahead) = loaded.alive_at.duration_since(SystemTime::now())
+            && ahead > BORN_BEFORE_MAX
+        {
+            report::warning(&format!(
+                "the clock was set back by {} s since the last run: logs that were made and rotated \
+                 away since then cannot be told from older ones and are not looked for",
+                ahead.as_secs()
+            ));
+        }
         let mut entries: HashMap<&Path, Vec<&Entry>> = HashMap::new();
         let past = loaded.snapshot.past.iter().map(|past| &past.entry);
         for entry in loaded.snapshot.files.iter().chain(past) {

@@ -105,14 +105,14 @@ impl Tail {
         let Ok(metadata) = sibling.metadata() else {
             return false;
         };
-        let age = metadata.created().map(|born_at| {
-            SystemTime::now()
-                .duration_since(born_at)
-                .unwrap_or_default()
+        // One that was born in the future is old, and the clock was set back.
+        let age = metadata.created().ok().and_then(|born_at| {
+            let age = SystemTime::now().duration_since(born_at);
+            age.ok()
         });
         metadata.is_file()
             && !self.by_inode.contains_key(&Inode::of(&metadata))
-            && age.is_ok_and(|age| age < UNSEEN_AGE_MAX)
+            && age.is_some_and(|age| age < UNSEEN_AGE_MAX)
     }
 
     fn try_later(&mut self, path: &Path, error: &io::Error) {

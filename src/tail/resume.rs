@@ -1,13 +1,15 @@
 //! Finds the files of an earlier run again: by identity, under whatever name they have now.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
 use super::identity::Inode;
 use super::log_file;
+use super::rotated_name::is_rotation_of;
 use crate::checkpoint::{Entry, Past, Snapshot};
 
 /// What the checkpoint says of files, as far as they were not found again yet.
@@ -138,8 +140,8 @@ impl Entry {
 }
 
 /// Whether the file at `path`, which has the entry's inode, is the entry's file. Where no byte was
-/// known of it, a name that goes on from the old one has to do (`access.log.1` for `access.log`):
-/// inode numbers are used again.
+/// known of it, a name that goes on from the old one has to do (`access.log.1` for `access.log`, or
+/// `access.log.2` for that): inode numbers are used again.
 ///
 /// # Errors
 /// When the file cannot be opened.
@@ -147,15 +149,21 @@ pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
     let Some((file, _)) = log_file::open(path)? else {
         return Ok(false);
     };
-    let name = |path: &Path| {
-        path.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-    };
-    let goes_on = || match (name(path), name(Path::new(&entry.path))) {
-        (Some(new), Some(old)) => new.starts_with(&old),
+    let goes_on = || match (path.file_name(), Path::new(&entry.path).file_name()) {
+        (Some(new), Some(old)) => goes_on_from(new, old),
         _ => false,
     };
     Ok((entry.fingerprint.bytes > 0 || goes_on()) && entry.is_in(&file))
+}
+
+/// Whether a file of the name `old` may have been renamed to `new` by a rotation.
+fn goes_on_from(new: &OsStr, old: &OsStr) -> bool {
+    let (new_bytes, old_bytes) = (new.as_bytes(), old.as_bytes());
+    let is_of_same = |end: usize| {
+        let original = old_bytes.get(..end).map(OsStr::from_bytes);
+        original.is_some_and(|name| is_rotation_of(old, name) && is_rotation_of(new, name))
+    };
+    new_bytes.starts_with(old_bytes) || (1..old_bytes.len()).any(is_of_same)
 }
 
 /// What is in folders, by inode number. Each is listed once, however many files are sought in it.
@@ -202,6 +210,15 @@ fn list(folder: &Path) -> Option<HashMap<u64, Vec<OsString>>> {
 mod tests {
     use super::*;
     use crate::tail::{Fingerprint, LineState, Trail};
+
+    /// A file that was empty at the last checkpoint and shifted from `.1` to `.2` since was given up.
+    #[test]
+    fn a_rotated_name_goes_on_from_the_one_before() {
+        let goes_on = |new: &str, old: &str| goes_on_from(OsStr::new(new), OsStr::new(old));
+        assert!(goes_on("a.log.1", "a.log") && goes_on("a.log.2", "a.log.1"));
+        assert!(goes_on("a.log.10", "a.log.9") && goes_on("a.log-20261124", "a.log"));
+        assert!(!goes_on("b.log.2", "a.log.1") && !goes_on("b.log", "a.log"));
+    }
 
     /// 5000 files of a checkpoint took 5000 listings of their folder, and 9 s before the first record.
     #[test]
