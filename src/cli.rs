@@ -113,7 +113,8 @@ pub(crate) enum BenchSink {
 ///
 /// Follows log files through rotation and truncation, takes their lines apart, drops what the
 /// filter names, adds fields, and ships records as JSON, one a line. Runs until it is told to end
-/// (SIGINT, SIGTERM) and goes on from there at the next start.
+/// (SIGINT, SIGTERM) and goes on from there at the next start. SIGHUP has it read its configuration
+/// again, without losing or repeating a line.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 struct CollectArgs {

@@ -247,11 +247,11 @@ impl Threads {
         let state = carried.open(config)?;
         let sink = ship::open(config, &state.sinks)?;
         let sink_state = sink.state();
-        let (store, loaded, left) = carried.begin(state);
+        let is_flushed = config.sync == SyncMode::Interval;
+        let (store, loaded, left) = carried.begin(state, is_flushed);
 
         // Each message is small; the bound only matters while the disk is slow.
         let (tell, told) = flume::bounded(checkpoint::MESSAGES_IN_FLIGHT_MAX);
-        let is_flushed = config.sync == SyncMode::Interval;
         let tell = (store.is_some() || carried.is_kept || is_flushed).then_some(tell);
         // One work unit per ticket: a send never blocks once a ticket is had.
         let (work, works) = flume::bounded::<Work>(ticket_count);

@@ -342,8 +342,17 @@ impl Tail {
     /// checkpoint before the first byte is read.
     fn start(&mut self) -> std::result::Result<(), Ended> {
         let loaded = self.links.loaded.take();
+        let result = self.find_files(loaded.as_ref());
+        if !self.has_scanned {
+            // It still holds.
+            self.links.loaded = loaded;
+        }
+        result
+    }
+
+    fn find_files(&mut self, loaded: Option<&Loaded>) -> std::result::Result<(), Ended> {
         // Files that came while VES was not running are new ones: only a first start may skip.
-        if let Some(loaded) = &loaded {
+        if let Some(loaded) = loaded {
             if self.left.is_none() {
                 self.from = config::From::Start;
             }
@@ -351,7 +360,7 @@ impl Tail {
         }
         self.scan();
         self.seek_missing();
-        if let Some(loaded) = &loaded {
+        if let Some(loaded) = loaded {
             self.seek_born_meanwhile(loaded);
         }
         if self.links.shutdown.begun() {

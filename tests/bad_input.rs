@@ -172,6 +172,38 @@ fn bad_urls_and_formats() {
 
 /// A URL that was not understood was printed whole, with the password and the token in it.
 #[test]
+fn when_a_sink_is_flushed() {
+    let config = |rest: &str| format!("watch_path = \"/a\"\nship_url = \"file:x\"\n{rest}\n");
+    check(
+        "bad.toml",
+        &config("sync = \"always\""),
+        "bad.toml:3:8: sync: expected `none`, `interval` or `batch`, found \"always\"",
+    );
+    check(
+        "bad.toml",
+        "watch_path = \"/a\"\nship_url = \"null:\"\nsync = \"batch\"\n",
+        "bad.toml:3:8: sync: only a file: sink has this setting",
+    );
+    for sync in ["none", "interval", "batch"] {
+        let bench = Bench::new();
+        let setting = format!("sync = \"{sync}\"");
+        fs::write(bench.path("good.toml"), config(&setting)).unwrap();
+        let of_file = ves(&bench, &["check", "good.toml"]).stdout;
+        let args = [
+            "collect",
+            "--dry-run",
+            "--watch=/a",
+            "--ship=file:x",
+            "--sync",
+            sync,
+        ];
+        let of_flags = ves(&bench, &args).stdout;
+        assert!(String::from_utf8(of_flags).unwrap().contains(&setting));
+        assert!(String::from_utf8(of_file).unwrap().contains(&setting));
+    }
+}
+
+#[test]
 fn secrets_in_a_bad_url_are_not_shown() {
     for (url, shown) in [
         ("htp://u:sec@h/?token=abc", "htp://h/"),
@@ -228,7 +260,7 @@ fn fields_that_are_there_already() {
 #[test]
 fn unknown_keys() {
     let known = "known keys: watch_path, exclude, format, on_parse_error, drop, keep, add, ship_url, \
-                 compression, header, request_timeout, ca_file, batch_size, flush_interval, \
+                 compression, header, request_timeout, ca_file, sync, batch_size, flush_interval, \
                  line_bytes_max, partial_line_timeout, from, once, state_dir, no_state, workers, pin, \
                  stats, shutdown_timeout";
     let message = format!("unknown key `batchsize`; did you mean `batch_size`? {known}");

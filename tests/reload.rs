@@ -186,6 +186,52 @@ fn a_pattern_that_is_taken_out_and_put_back_goes_on_where_it_was() {
     assert_each_once(&bench.numbers(), 20);
 }
 
+/// The default state folder is another one with each pattern and sink.
+#[test]
+fn another_state_folder_has_it_all_and_what_it_knew_before() {
+    let bench = Bench::new();
+    // What another run has read of another file.
+    fs::write(
+        bench.path("logs/b.txt"),
+        (101..=110).map(util::line).collect::<String>(),
+    )
+    .unwrap();
+    let other = "state_dir = \"ROOT/other\"";
+    write_config(&bench, &["watch_path = \"ROOT/logs/*.txt\"", SHIP, other]);
+    assert!(collect(&bench, &["--once"]).wait().success());
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(50);
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    let ves = collect(&bench, &[]);
+    wait_until("the first records", || bench.records().len() == 60);
+    let both = "watch_path = [\"ROOT/logs/*.log\", \"ROOT/logs/*.txt\"]";
+    write_config(&bench, &[both, SHIP, other]);
+    reload(&bench, &ves);
+    let mut text = util::append(&bench.path("logs/b.txt"));
+    text.write_all(util::line(111).as_bytes()).unwrap();
+    writer.write(50);
+    wait_until("more records", || bench.records().len() == 111);
+    ves.kill();
+    writer.write(1);
+    let ves = collect(&bench, &[]);
+    let numbers = || bench.numbers().into_iter().filter(|&number| number <= 100);
+    wait_until("the last", || {
+        bench
+            .numbers()
+            .iter()
+            .filter(|&&number| number == 101)
+            .count()
+            == 2
+    });
+    assert!(ves.terminate().success());
+    let of_text = bench.numbers().into_iter().filter(|&number| number > 101);
+    assert_each_once(&numbers().collect::<Vec<u64>>(), 100);
+    assert_eq!(
+        of_text.collect::<Vec<u64>>(),
+        (102..=111).collect::<Vec<u64>>()
+    );
+}
+
 #[test]
 fn what_was_wrong_is_refused_in_full_and_the_old_goes_on() {
     let bench = Bench::new();
@@ -302,6 +348,47 @@ fn a_line_of_standard_input_may_come_in_two_halves() {
             .iter()
             .all(|record| record.get("partial").is_none())
     );
+}
+
+/// What was read of standard input cannot be read again, so the old sink has to take it.
+#[test]
+fn standard_input_is_kept_until_the_sink_takes_it() {
+    let bench = Bench::new();
+    let mut server = HttpServer::start();
+    server.refuse();
+    let url = format!("ship_url = \"{}\"", server.url("/"));
+    let stdin = "watch_path = \"-\"";
+    write_config(&bench, &[stdin, &url, "shutdown_timeout = \"100ms\""]);
+    let mut command = ves();
+    command.arg("--config").arg(bench.path("ves.toml"));
+    command
+        .stdin(Stdio::piped())
+        .stderr(util::append(&bench.path("stderr")));
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input
+        .write_all((1..=100).map(util::line).collect::<String>().as_bytes())
+        .unwrap();
+    wait_until("a refusal", || bench.stderr().contains("trying again"));
+    write_config(&bench, &[stdin, SHIP]);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    wait_until("a word of it", || {
+        bench.stderr().contains("SIGHUP: going on")
+    });
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(!bench.stderr().contains(RELOADED));
+    server.accept_again();
+    wait_until("the reload", || bench.stderr().contains(RELOADED));
+    input
+        .write_all((101..=200).map(util::line).collect::<String>().as_bytes())
+        .unwrap();
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    let taken = util::records(&server.taken());
+    let mut numbers: Vec<u64> = taken.iter().map(util::number).collect();
+    numbers.extend(bench.numbers());
+    assert_each_once(&numbers, 200);
 }
 
 /// Whoever closes a terminal wants the job in it to end, not to go on unseen.

@@ -68,18 +68,26 @@ impl Carried {
         Ok(state)
     }
 
-    /// Takes what the next pipeline begins with, once nothing can fail any more.
+    /// Takes what the next pipeline begins with, once nothing can fail any more. It may come to have
+    /// nothing newer where that `is_needed`.
     pub(super) fn begin(
         &mut self,
         state: State,
+        is_needed: bool,
     ) -> (Option<Arc<Store>>, Option<Loaded>, Option<Left>) {
         self.store.clone_from(&state.store);
-        self.loaded.clone_from(&state.loaded);
+        self.loaded = if is_needed {
+            state.loaded.clone()
+        } else {
+            None
+        };
         (state.store, state.loaded, self.left.take())
     }
 
     /// Takes what the tail has left. Where the sink `is_closed` for good, nothing goes on.
-    pub(super) fn end(&mut self, left: Option<Left>, is_closed: bool) {
+    pub(super) fn end(&mut self, mut left: Option<Left>, is_closed: bool) {
+        let loaded = left.as_mut().and_then(|left| left.loaded.take());
+        self.loaded = loaded.or(self.loaded.take());
         self.left = left;
         self.is_closed = is_closed;
     }

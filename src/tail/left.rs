@@ -14,7 +14,7 @@ use super::follow::Followed;
 use super::identity::Inode;
 use super::own_files::OwnFiles;
 use super::stdin::Stdin;
-use crate::checkpoint::{Entry, Past};
+use crate::checkpoint::{Entry, Loaded, Past};
 
 /// How long the entry of a file is kept that is not meant by the patterns any more: they may be put
 /// back.
@@ -30,6 +30,8 @@ pub(crate) struct Left {
     pub(super) stdin: Option<Stdin>,
     /// What this process has written.
     pub(super) own_files: OwnFiles,
+    /// The checkpoint that the tail began with, where it did not find all of it again.
+    pub(crate) loaded: Option<Loaded>,
 }
 
 /// A file that was followed.
@@ -68,6 +70,7 @@ impl Tail {
             files,
             stdin: self.stdin,
             own_files: self.own_files,
+            loaded: self.links.loaded,
         }
     }
 
