@@ -15,6 +15,7 @@ mod http_server;
 mod util;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -64,6 +65,53 @@ fn a_file_that_grows_while_its_offset_stands_still_is_opened_again() {
         .lines()
         .find(|line| line.contains("stood still, reopened"));
     assert!(row.is_some_and(|row| row.ends_with(" 1")), "{stderr}");
+}
+
+/// A log of a container's image is copied when it is first written: what was opened before is the old
+/// file for ever, and it was shipped again from its beginning.
+#[test]
+fn a_log_that_an_overlay_file_system_copies_is_read_on() {
+    let bench = Bench::new();
+    for folder in ["lower", "upper", "work"] {
+        fs::create_dir(bench.path(folder)).unwrap();
+    }
+    Writer::new(bench.path("lower/a.log")).write(1000);
+    let layer = |name: &str| bench.path(name).display().to_string();
+    let layers = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        layer("lower"),
+        layer("upper"),
+        layer("work")
+    );
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "overlay", "-o", &layers, "ves-test"]);
+    if !mount.arg(bench.path("logs")).status().unwrap().success() {
+        let why = "an overlay cannot be mounted here (not root, or on another overlay)";
+        return util::say_skipped("a_log_that_an_overlay_file_system_copies_is_read_on", why);
+    }
+    let unmount = Unmount(bench.path("logs"));
+    let ves = bench.collect("a.log", &[]);
+    wait_until("the lower records", || bench.records().len() == 1000);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.written = 1000;
+    writer.write(1000);
+    wait_until("the upper records", || bench.records().len() >= 2000);
+    writer.write(10);
+    wait_until("all records", || {
+        bench.records().len() as u64 >= writer.written
+    });
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), writer.written);
+    drop((writer, unmount));
+}
+
+/// What is mounted there goes before the folder does.
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }
 
 /// Whatever the clock says: a file is let go of when it is read to its end, however long the sink takes.

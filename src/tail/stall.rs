@@ -126,8 +126,8 @@ impl Tail {
     ) -> io::Result<()> {
         if followed.retry.failed(now, position.offset) {
             report::warning(&format!(
-                "{}: cannot be read from byte {} on (I/O error): look at the disk (dmesg tells \
-                 more); will try again",
+                "{}: cannot be read from byte {} on (I/O error): opened again; if that does not help \
+                 look at the disk (dmesg tells more); will try again",
                 followed.path.display(),
                 position.offset
             ));

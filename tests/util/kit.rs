@@ -35,6 +35,12 @@ pub(crate) fn becomes_so(patience: Duration, mut is_so: impl FnMut() -> bool) ->
     true
 }
 
+/// Says, past the test harness, that a test shows nothing here, and why.
+pub(crate) fn say_skipped(test: &str, why: &str) {
+    let line = format!("\n*** SKIPPED {test}: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
 /// A folder for one test with the usual names in it, removed at the end.
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
