@@ -13,7 +13,7 @@
 //! drops its senders, each thread returns when nothing can come any more.
 //!
 //! SIGHUP ends it in the same way, and another pipeline with the configuration as it is now goes on
-//! from there ([`Carried`]).
+//! from there (`carried.rs`).
 
 mod carried;
 mod signals;

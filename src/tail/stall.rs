@@ -239,7 +239,7 @@ impl Tail {
 /// The size of the file at `path`, if it is that one.
 fn size_at(path: &Path, inode: Inode) -> Option<u64> {
     let metadata = std::fs::metadata(path).ok()?;
-    (Inode::of(&metadata) == inode).then(|| metadata.len())
+    (Inode::of(&metadata) == inode).then_some(metadata.len())
 }
 
 #[cfg(test)]
