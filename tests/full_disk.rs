@@ -92,27 +92,34 @@ fn assert_said_once(bench: &Bench, words: &[&str]) {
     assert_eq!(said.len(), 1, "{words:?} in\n{stderr}");
 }
 
+/// With a kill in the middle, and without.
 #[test]
 fn a_sink_on_a_full_disk_goes_on_when_there_is_space() {
-    let bench = Bench::new();
-    let Some(disk) = Disk::new(&bench, "disk") else {
-        return;
-    };
-    let sink = disk.path.join("out.ndjson");
-    let mut writer = Writer::new(bench.path("logs/a.log"));
-    let mut ves = collect(&bench, &sink, &bench.path("state"), None);
-    writer.write(3000);
-    wait_until("a word of it", || bench.stderr().contains("No space left"));
-    let words = ["out.ndjson", "No space left on device", "free space there"];
-    assert_said_once(&bench, &words);
-    assert!(ves.is_running());
-    // What was not whole is not acknowledged: a kill in the middle changes nothing.
-    ves.kill();
-    let ves = collect(&bench, &sink, &bench.path("state"), None);
-    disk.remount("size=8m");
-    wait_until("all records", || count(&sink) >= writer.written);
-    assert!(ves.terminate().success());
-    assert_each_once(&numbers(&sink), writer.written);
+    for is_killed in [false, true] {
+        let bench = Bench::new();
+        let Some(disk) = Disk::new(&bench, "disk") else {
+            return;
+        };
+        let sink = disk.path.join("out.ndjson");
+        let mut writer = Writer::new(bench.path("logs/a.log"));
+        let mut ves = collect(&bench, &sink, &bench.path("state"), None);
+        writer.write(3000);
+        let complaints = || bench.stderr().matches("No space left").count();
+        wait_until("a word of it", || complaints() == 1);
+        assert!(ves.is_running());
+        if is_killed {
+            ves.kill();
+            ves = collect(&bench, &sink, &bench.path("state"), None);
+            wait_until("another", || complaints() == 2);
+        } else {
+            let words = ["out.ndjson", "No space left on device", "free space there"];
+            assert_said_once(&bench, &words);
+        }
+        disk.remount("size=8m");
+        wait_until("all records", || count(&sink) >= writer.written);
+        assert!(ves.terminate().success());
+        assert_each_once(&numbers(&sink), writer.written);
+    }
 }
 
 #[test]
