@@ -80,9 +80,16 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
     let mut threads = Threads::start(&config, &stats, &shutdown, &mut carried)?;
     let result = loop {
         let end = supervise(&config, &signals, &shutdown, &stats, &threads, &mut reload)?;
-        let result = threads.join(&shutdown, &end, &mut carried);
+        let grace = match end {
+            // Two pipelines must not go on at the same time, so the next one is worth any wait.
+            End::Reload(_) => None,
+            // The last stage has ended, so the others are about to.
+            End::Over { is_stuck: false } | End::Signal => Some(config.shutdown_timeout),
+            End::Over { is_stuck: true } => Some(LAST_GRACE),
+        };
+        let result = threads.join(grace, &mut carried);
         let next = match end {
-            End::Over => break result,
+            End::Over { .. } => break result,
             // Nobody else has what was read of standard input.
             End::Signal if !carried.has_input() => break result,
             End::Signal => None,
@@ -149,7 +156,10 @@ fn report_unread(stats: &Stats) {
 /// How a pipeline has come to its end.
 enum End {
     /// By itself, or by a signal.
-    Over,
+    Over {
+        /// Whether it did not come to its end in time.
+        is_stuck: bool,
+    },
     /// By a signal that came while it ended for another.
     Signal,
     /// Another goes on with this configuration.
@@ -170,13 +180,13 @@ fn supervise(
     let mut draw_at = Instant::now() + display::INTERVAL;
     let mut give_up_at = None;
     let mut next = None;
-    loop {
+    let is_stuck = loop {
         let until = give_up_at.map_or(draw_at, |at: Instant| at.min(draw_at));
         match signals.wait(
             &threads.ended,
             until.saturating_duration_since(Instant::now()),
         ) {
-            Event::Ended => break,
+            Event::Ended => break false,
             Event::Signal if give_up_at.is_some() => {
                 return Err(Error::Unfinished(
                     "ended at once by a second signal".to_owned(),
@@ -204,7 +214,7 @@ fn supervise(
         }
         let now = Instant::now();
         if give_up_at.is_some_and(|at| now >= at) {
-            break;
+            break true;
         }
         if now >= draw_at {
             draw_at = now + display::INTERVAL;
@@ -212,14 +222,14 @@ fn supervise(
                 line.draw(stats);
             }
         }
-    }
+    };
     if let Some(line) = &live_line {
         line.finish();
     }
     Ok(match next {
         Some(next) if shutdown.is_continued() && give_up_at.is_none() => End::Reload(next),
-        Some(_) if shutdown.is_continued() => End::Signal,
-        _ => End::Over,
+        Some(_) if shutdown.is_continued() && !is_stuck => End::Signal,
+        _ => End::Over { is_stuck },
     })
 }
 
@@ -358,12 +368,9 @@ impl Threads {
         })
     }
 
-    /// Waits for all threads, or, when the time is over, for those that end. Returns how it went.
-    fn join(self, shutdown: &Shutdown, end: &End, carried: &mut Carried) -> Result<()> {
-        // Two pipelines must not go on at the same time, so the next one is worth any wait.
-        let may_leave = !matches!(end, End::Reload(_));
-        let is_stuck = !self.are_finished() && shutdown.expired();
-        if may_leave && is_stuck && !self.wait_for_threads() {
+    /// Waits for all threads, for that long if there is a limit. Returns how it went.
+    fn join(self, grace: Option<Duration>, carried: &mut Carried) -> Result<()> {
+        if grace.is_some_and(|grace| !self.wait_for_threads(grace)) {
             self.write_checkpoint();
             return Err(Error::Unfinished(
                 "the sink did not answer in time: what it had not taken is not acknowledged and \
@@ -409,16 +416,18 @@ impl Threads {
         self.tail.is_finished() && self.pipeline.iter().all(JoinHandle::is_finished)
     }
 
-    /// Waits a little for threads that are about to end. Returns whether they have.
-    fn wait_for_threads(&self) -> bool {
-        let until = Instant::now() + LAST_GRACE;
-        while Instant::now() < until {
-            if self.are_finished() {
-                return true;
+    /// Waits for threads that are about to end. Returns whether they have.
+    fn wait_for_threads(&self, grace: Duration) -> bool {
+        let until = Instant::now() + grace;
+        let mut pause = Duration::from_micros(100);
+        while !self.are_finished() {
+            if Instant::now() >= until {
+                return false;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(5));
         }
-        false
+        true
     }
 }
 

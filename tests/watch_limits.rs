@@ -71,6 +71,7 @@ fn lost_events_make_it_look_at_everything() {
     let mut first = Writer::new(bench.path("logs/a.log"));
     let mut second = util::append(&bench.path("logs/b.log"));
     first.write(1);
+    let mut third = util::append(&bench.path("logs/c.log"));
     let ves = bench.collect("*.log", &[]);
     wait_until("the first record", || bench.records().len() == 1);
     let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
@@ -82,8 +83,11 @@ fn lost_events_make_it_look_at_everything() {
         first.write(1);
         second.write_all(b"\n").unwrap();
     }
+    // Of these there is no event.
     first.shift();
     first.write(1);
+    first.written += 1;
+    third.write_all(line(first.written).as_bytes()).unwrap();
     kill_process(pid, Signal::CONT).unwrap();
     wait_until("all records", || {
         bench.records().len() as u64 >= first.written
