@@ -130,7 +130,6 @@ fn the_new_settings_hold_from_then_on() {
     wait_until("the start", || {
         ves.has_open(&writer.file) && bench.out().exists()
     });
-    std::thread::sleep(Duration::from_millis(200));
     writer.write(3);
     wait_until("the first records", || bench.records().len() == 3);
     // A pattern more, whose file is there already, and another sink.

@@ -263,6 +263,7 @@ impl Followed {
         self.unfinished_since = None;
         (self.is_awake, self.is_windowed) = (false, false);
         self.window = None;
+        self.retry = Retry::default();
         (self.format, self.plan) = (None, None);
     }
 
