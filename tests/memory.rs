@@ -13,7 +13,7 @@ mod util;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use http_server::HttpServer;
 use util::{Bench, Ves, assert_each_once, line, wait_until};
@@ -135,11 +135,7 @@ fn long_lines_of_standard_input_while_the_sink_is_down() {
     command
         .args(["--ship", &server.url("/")])
         .env("NO_PROXY", "127.0.0.1");
-    command
-        .stdin(Stdio::piped())
-        .stderr(util::append(&bench.path("stderr")));
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
+    let (mut ves, mut stdin) = Ves::start_fed(command, &bench.path("stderr"));
     let writer = std::thread::spawn(move || {
         for _ in 0..40 {
             stdin.write_all(&vec![b'x'; 5 * MIB]).unwrap();
@@ -147,14 +143,13 @@ fn long_lines_of_standard_input_while_the_sink_is_down() {
         }
     });
     wait_until("a refusal", || bench.stderr().contains("trying again"));
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    let most = most_rss(child.id());
+    let most = most_over_a_while(&ves);
     println!("standard input: {} MiB", most / MIB);
     assert!(most < 48 * MIB, "{} MiB", most / MIB);
     assert!(!writer.is_finished(), "all was read");
     server.accept_again();
     writer.join().unwrap();
-    assert!(child.wait().unwrap().success());
+    assert!(ves.wait().success());
     let taken = util::records(&server.taken());
     assert_eq!(taken.len(), 40);
     assert!(taken.iter().all(|record| record["truncated"] == true));

@@ -320,26 +320,21 @@ fn a_line_of_standard_input_may_come_in_two_halves() {
     write_config(&bench, &["watch_path = \"-\"", SHIP]);
     let mut command = ves();
     command.arg("--config").arg(bench.path("ves.toml"));
-    command
-        .stdin(Stdio::piped())
-        .stderr(util::append(&bench.path("stderr")));
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
+    let (mut ves, mut stdin) = Ves::start_fed(command, &bench.path("stderr"));
     let lines: String = (1..=4).map(util::line).collect();
     let (first, second) = lines.split_at(lines.len() - 150);
     stdin.write_all(first.as_bytes()).unwrap();
     wait_until("whole lines", || !bench.records().is_empty());
     // The rest was read with them.
-    let pid = rustix::process::Pid::from_child(&child);
     for round in 1..=2 {
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        ves.hang_up();
         wait_until("the reload", || {
             bench.stderr().matches(RELOADED).count() == round
         });
     }
     stdin.write_all(second.as_bytes()).unwrap();
     drop(stdin);
-    assert!(child.wait().unwrap().success());
+    assert!(ves.wait().success());
     assert_each_once(&bench.numbers(), 4);
     assert!(
         bench
@@ -360,18 +355,13 @@ fn standard_input_is_kept_until_the_sink_takes_it() {
     write_config(&bench, &[stdin, &url, "shutdown_timeout = \"100ms\""]);
     let mut command = ves();
     command.arg("--config").arg(bench.path("ves.toml"));
-    command
-        .stdin(Stdio::piped())
-        .stderr(util::append(&bench.path("stderr")));
-    let mut child = command.spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
+    let (mut ves, mut input) = Ves::start_fed(command, &bench.path("stderr"));
     input
         .write_all((1..=100).map(util::line).collect::<String>().as_bytes())
         .unwrap();
     wait_until("a refusal", || bench.stderr().contains("trying again"));
     write_config(&bench, &[stdin, SHIP]);
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    ves.hang_up();
     wait_until("a word of it", || {
         bench.stderr().contains("SIGHUP: going on")
     });
@@ -383,7 +373,7 @@ fn standard_input_is_kept_until_the_sink_takes_it() {
         .write_all((101..=200).map(util::line).collect::<String>().as_bytes())
         .unwrap();
     drop(input);
-    assert!(child.wait().unwrap().success());
+    assert!(ves.wait().success());
     let taken = util::records(&server.taken());
     let mut numbers: Vec<u64> = taken.iter().map(util::number).collect();
     numbers.extend(bench.numbers());
@@ -411,5 +401,10 @@ fn a_terminal_that_is_closed_ends_it() {
     let pid = fs::read_to_string(bench.path("pid")).unwrap();
     terminal.kill().unwrap();
     terminal.wait().unwrap();
-    wait_until("its end", || !Path::new("/proc").join(pid.trim()).exists());
+    let process = Path::new("/proc").join(pid.trim());
+    let has_ended = util::becomes_so(util::PATIENCE, || !process.exists());
+    if !has_ended {
+        Command::new("kill").arg(pid.trim()).status().unwrap();
+    }
+    assert!(has_ended, "it goes on without its terminal");
 }

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -146,6 +146,17 @@ impl Ves {
         let mut child = command.spawn().unwrap();
         let out = child.stdout.take().unwrap();
         (Ves { child }, out)
+    }
+
+    /// The same with standard input as a pipe.
+    pub(crate) fn start_fed(mut command: Command, stderr: &Path) -> (Ves, ChildStdin) {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(append(stderr));
+        let mut child = command.spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        (Ves { child }, stdin)
     }
 
     /// Whether it holds the file open.
