@@ -6,6 +6,7 @@
 //! the folder), at most once a second (ten times when files are opened) and at the end.
 
 mod store;
+mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -15,11 +16,11 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use store::{Loaded, Store};
+use writer::Writer;
 
 use crate::batch::Progress;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::parse::Detected;
-use crate::report;
 use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
 
 /// Least time between two replacements of the file.
@@ -367,92 +368,6 @@ pub(crate) fn run(
         }
     }
     writer.close(may_write.then_some(&ledger))
-}
-
-/// Brings ledgers to the disk.
-struct Writer<'a> {
-    store: Option<&'a Store>,
-    /// The last one whose sink was flushed, from when on that cannot be done any more: the system may
-    /// have thrown away what it could not write, and says so once.
-    flushed: Option<Option<Snapshot>>,
-    last: Option<Snapshot>,
-    has_complained: bool,
-}
-
-impl<'a> Writer<'a> {
-    fn new(store: Option<&'a Store>) -> Writer<'a> {
-        Writer {
-            store,
-            flushed: None,
-            last: None,
-            has_complained: false,
-        }
-    }
-
-    fn write(&mut self, ledger: &Ledger) -> Result<()> {
-        if self.flushed.is_some() {
-            return Err(unflushed());
-        }
-        if let Some(file) = &ledger.unflushed
-            && let Err(error) = file.sync_data()
-        {
-            report::warning(&format!(
-                "the sink file cannot be flushed to the disk: {error}; the checkpoint stays as it \
-                 is: look at the disk (dmesg tells more), then a restart or SIGHUP ships again what \
-                 was shipped since"
-            ));
-            self.flushed = Some(self.last.take());
-            self.has_complained = true;
-            return Err(unflushed());
-        }
-        if self.store.is_none() && ledger.unflushed.is_none() {
-            return Ok(());
-        }
-        let snapshot = ledger.snapshot();
-        let written = self.store.map_or(Ok(()), |store| store.write(&snapshot));
-        if ledger.unflushed.is_some() {
-            self.last = Some(snapshot);
-        }
-        written
-    }
-
-    fn try_write(&mut self, ledger: &mut Ledger) {
-        match self.write(ledger) {
-            Ok(()) => {
-                ledger.is_dirty = false;
-                if std::mem::take(&mut self.has_complained) {
-                    report::notice("the checkpoint can be written again");
-                }
-            }
-            Err(error) if !self.has_complained => {
-                self.has_complained = true;
-                report::warning(&format!(
-                    "{}; going on, but a restart now would ship again what was shipped since: \
-                     look for space, permissions and the mount there; will try again",
-                    report::chain(&error)
-                ));
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// Writes for the last time.
-    fn close(mut self, ledger: Option<&Ledger>) -> Closed {
-        let written = ledger.map_or(Ok(()), |ledger| self.write(ledger));
-        let snapshot = match self.flushed {
-            Some(flushed) => flushed,
-            None => ledger.map(Ledger::snapshot),
-        };
-        Closed { written, snapshot }
-    }
-}
-
-fn unflushed() -> Error {
-    Error::Unfinished(
-        "the sink file could not be flushed to the disk: what was shipped since the last checkpoint \
-         will be shipped again at the next start"
-            .to_owned(),
-    )
 }
 
 #[cfg(test)]
