@@ -176,7 +176,7 @@ fn a_pattern_that_is_taken_out_and_put_back_goes_on_where_it_was() {
     wait_until("the first records", || bench.records().len() == 10);
     write_config(&bench, &["watch_path = \"ROOT/logs/*.txt\"", SHIP, STATE]);
     reload(&bench, &ves);
-    assert!(!ves.has_open(&writer.file), "it is read on");
+    wait_until("the file to be closed", || !ves.has_open(&writer.file));
     writer.write(10);
     write_config(&bench, &[WATCH, SHIP, STATE]);
     reload(&bench, &ves);
