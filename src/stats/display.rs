@@ -1,12 +1,13 @@
 //! The live line and the final summary, on standard error.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::figures::Percentiles;
 use super::process::{ProcessUsage, Usage, rss_peak_bytes};
 use super::{Stats, Totals};
+use crate::report;
 
 /// Time between two live lines.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -40,20 +41,7 @@ impl LiveLine {
         self.drawn_at = Instant::now();
         let usage = self.usage.as_mut().and_then(ProcessUsage::read);
         let line = live_line(rate, usage, stats.take_interval_p99_us());
-        // Carriage return and "clear to the end of line" redraw in place.
-        let text = if self.is_terminal {
-            format!("\r{line}\x1b[K")
-        } else {
-            format!("{line}\n")
-        };
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
-    }
-
-    /// Leaves the last live line standing on a terminal.
-    pub(crate) fn finish(&self) {
-        if self.is_terminal {
-            let _ = std::io::stderr().lock().write_all(b"\n");
-        }
+        report::live_line(&line, self.is_terminal);
     }
 }
 
@@ -64,7 +52,7 @@ pub(crate) fn live_line(
 ) -> String {
     let cpu = usage.map_or_else(|| "-".to_owned(), |usage| percent(usage.cpu_percent));
     let memory = usage.map_or_else(|| "-".to_owned(), |usage| bytes(usage.rss_bytes));
-    let latency = p99_us.map_or_else(|| "-".to_owned(), millis);
+    let latency = p99_us.map_or_else(|| "-".to_owned(), brief_millis);
     let rate = count(lines_per_second);
     format!("Throughput: {rate} logs/sec | CPU: {cpu} | Latency p99: {latency} | Memory: {memory}")
 }
@@ -168,6 +156,15 @@ pub(crate) fn percent(value: f64) -> String {
     }
 }
 
+/// The same with one digit where the second is 0.
+fn brief_millis(micros: u64) -> String {
+    let millis = millis(micros);
+    match millis.strip_suffix("0ms") {
+        Some(brief) if brief.contains('.') => format!("{brief}ms"),
+        _ => millis,
+    }
+}
+
 pub(crate) fn millis(micros: u64) -> String {
     let millis = micros as f64 / 1000.0;
     if millis < 10.0 {
@@ -207,8 +204,12 @@ mod tests {
             rss_bytes: 48_000_000,
         };
         let line = live_line(1_420_000.0, Some(usage), Some(600));
-        let expected = "Throughput: 1.42M logs/sec | CPU: 23% | Latency p99: 0.60ms | Memory: 48MB";
+        let expected = "Throughput: 1.42M logs/sec | CPU: 23% | Latency p99: 0.6ms | Memory: 48MB";
         assert_eq!(line, expected);
+        assert_eq!(
+            [650, 5000, 600_000].map(brief_millis),
+            ["0.65ms", "5.0ms", "600ms"]
+        );
         let quiet = live_line(0.0, None, None);
         assert_eq!(
             quiet,
