@@ -41,8 +41,26 @@ impl LiveLine {
         self.drawn_at = Instant::now();
         let usage = self.usage.as_mut().and_then(ProcessUsage::read);
         let line = live_line(rate, usage, stats.take_interval_p99_us());
-        report::live_line(&line, self.is_terminal);
+        let columns = if self.is_terminal {
+            terminal_columns()
+        } else {
+            None
+        };
+        report::live_line(cut_to(&line, columns), self.is_terminal);
     }
+}
+
+/// How wide the terminal is on standard error.
+fn terminal_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok()?;
+    // Some say 0 for what they do not know.
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// As much of an ASCII line as fits: one that wraps could not be drawn over.
+fn cut_to(line: &str, columns: Option<usize>) -> &str {
+    let cut = columns.and_then(|columns| line.get(..columns.saturating_sub(1)));
+    cut.unwrap_or(line)
 }
 
 pub(crate) fn live_line(
@@ -215,6 +233,19 @@ mod tests {
             quiet,
             "Throughput: 0 logs/sec | CPU: - | Latency p99: - | Memory: -"
         );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_for_the_terminal_is_cut() {
+        let cases = [
+            (None, "abcdef"),
+            (Some(80), "abcdef"),
+            (Some(7), "abcdef"),
+            (Some(4), "abc"),
+        ];
+        for (columns, shown) in cases {
+            assert_eq!(cut_to("abcdef", columns), shown);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::super::dashboard::CONTENT_SECURITY_POLICY;
 use super::super::site::Response;
@@ -23,6 +24,9 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// How long a client of a stream may leave what was sent to it unread.
 const STREAM_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes that the system may keep for a client that does not read.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4 << 10;
@@ -71,6 +75,8 @@ impl Connection {
         stream.set_nonblocking(true)?;
         // Answers are written as a whole: there is nothing to wait for.
         let _ = stream.set_nodelay(true);
+        // What a client leaves unread is kept in the system, megabytes of it by default.
+        let _ = set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
         Ok(Connection {
             stream,
             phase: Phase::Head,
