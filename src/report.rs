@@ -95,19 +95,19 @@ pub(crate) fn configure(level: Level, format: LogFormat) {
 
 /// Says something that the operator should look at.
 pub(crate) fn warning(message: &str) {
-    log().say(Level::Warn, message);
+    say(Level::Warn, message);
 }
 
 /// Says something that the operator may want to know.
 pub(crate) fn notice(message: &str) {
-    log().say(Level::Info, message);
+    say(Level::Info, message);
 }
 
 /// Says something that only helps whoever asks for it. The message is not even made otherwise.
 pub(crate) fn debug(message: impl FnOnce() -> String) {
-    if log().level >= Level::Debug {
-        let message = message();
-        log().say(Level::Debug, &message);
+    let is_wanted = log().level >= Level::Debug;
+    if is_wanted {
+        say(Level::Debug, &message());
     }
 }
 
@@ -126,41 +126,49 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// Says what ended the program, once, with its causes. Lines of the message stay lines.
 pub fn error(error: &crate::error::Error) {
-    log().print(Level::Error, &chain(error));
+    let text = log().line(Level::Error, &chain(error));
+    write(&text);
 }
 
 /// Says how often messages were held back whose minute is over. To be called now and then.
 pub(crate) fn say_repeated(now: Instant) {
     let mut log = log();
     let due = log.limiter.take_due(now);
-    log.print_repeated(due);
+    let text = log.lines(due);
+    drop(log);
+    write(&text);
 }
 
 /// The same for all of them, at the end.
 pub(crate) fn say_all_repeated() {
     let mut log = log();
     let due = log.limiter.take_all();
-    log.print_repeated(due);
+    let text = log.lines(due);
+    drop(log);
+    write(&text);
 }
 
 /// Prints a line of figures: in place where standard error is a terminal, below the one before
 /// elsewhere.
 pub(crate) fn live_line(line: &str, is_terminal: bool) {
     let mut log = log();
-    if log.format == LogFormat::Json {
-        log.print(Level::Info, line);
+    let text = if log.format == LogFormat::Json {
+        log.line(Level::Info, line)
     } else if is_terminal {
         // Carriage return and "clear to the end of line" redraw in place.
         log.is_live_line_drawn = true;
-        write(&format!("\r{line}\x1b[K"));
+        format!("\r{line}\x1b[K")
     } else {
-        write(&format!("{line}\n"));
-    }
+        format!("{line}\n")
+    };
+    drop(log);
+    write(&text);
 }
 
 /// Leaves the last live line standing on a terminal.
 pub(crate) fn finish_live_line() {
-    if std::mem::take(&mut log().is_live_line_drawn) {
+    let was_drawn = std::mem::take(&mut log().is_live_line_drawn);
+    if was_drawn {
         write("\n");
     }
 }
@@ -168,10 +176,12 @@ pub(crate) fn finish_live_line() {
 /// Prints the figures of a run, lines and all.
 pub(crate) fn summary(text: &str) {
     let mut log = log();
-    match log.format {
-        LogFormat::Text => write(text),
-        LogFormat::Json => log.print(Level::Info, text.trim_end()),
-    }
+    let text = match log.format {
+        LogFormat::Text => text.to_owned(),
+        LogFormat::Json => log.line(Level::Info, text.trim_end()),
+    };
+    drop(log);
+    write(&text);
 }
 
 /// What was said last at the levels `error` and `warn`, the newest last.
@@ -189,13 +199,21 @@ pub(crate) fn counts() -> Counts {
     log().counts
 }
 
+fn say(level: Level, message: &str) {
+    let text = log().note(level, message);
+    write(&text);
+}
+
+/// Never held while something is printed: who reads standard error may be slow, and others only want
+/// to know what was said.
 fn log() -> MutexGuard<'static, Log> {
     // A panic in between leaves a line unsaid.
     LOG.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Log {
-    fn say(&mut self, level: Level, message: &str) {
+    /// Notes a message. Returns what is to be printed, if anything.
+    fn note(&mut self, level: Level, message: &str) -> String {
         if let Some(count) = self.counts.by_level.get_mut(level as usize) {
             *count += 1;
         }
@@ -203,40 +221,45 @@ impl Log {
             self.recent.add(level, message, SystemTime::now());
         }
         if level > self.level {
-            return;
+            return String::new();
         }
         let now = Instant::now();
         let (is_admitted, due) = self.limiter.admit(now, level, message);
-        self.print_repeated(due);
+        let mut text = self.lines(due);
         if is_admitted {
-            self.print(level, message);
+            text.push_str(&self.line(level, message));
         } else {
             self.counts.held_back += 1;
         }
+        text
     }
 
-    fn print_repeated(&mut self, repeated: Vec<(Level, String)>) {
-        for (level, message) in repeated {
-            self.print(level, &message);
-        }
+    fn lines(&mut self, messages: Vec<(Level, String)>) -> String {
+        let lines = messages.iter();
+        lines
+            .map(|(level, message)| self.line(*level, message))
+            .collect()
     }
 
-    fn print(&mut self, level: Level, message: &str) {
+    fn line(&mut self, level: Level, message: &str) -> String {
         let line = match self.format {
             LogFormat::Text => text_line(level, message),
             LogFormat::Json => json_line(level, message, SystemTime::now()),
         };
         if std::mem::take(&mut self.is_live_line_drawn) {
             // It is drawn again soon, below.
-            write("\r\x1b[K");
+            format!("\r\x1b[K{line}")
+        } else {
+            line
         }
-        write(&line);
     }
 }
 
 fn write(text: &str) {
-    // Nobody is left to tell when standard error is gone.
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    if !text.is_empty() {
+        // Nobody is left to tell when standard error is gone.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
 }
 
 /// A message for people. Only what ended the program has several lines.

@@ -16,6 +16,9 @@ use super::{Stats, Totals};
 use crate::report;
 use crate::shutdown::Shutdown;
 
+/// Files that the dashboard shows one by one: those that lag most, then the busiest.
+const FILES_SHOWN_MAX: usize = 100;
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Response {
@@ -168,7 +171,7 @@ impl Site {
             totals: Shown::of(&self.stats.totals()),
             files_followed: self.stats.totals().files_followed,
             files_failing: files.failing,
-            files: &files.rows,
+            files: files.rows.get(..FILES_SHOWN_MAX).unwrap_or(&files.rows),
             queues: queues.collect(),
             in_flight: self.stats.in_flight(),
             sink: sink.name(),
