@@ -115,3 +115,63 @@ fn the_same_message_is_said_five_times_a_minute_then_counted() {
     assert_eq!(count("can be read now"), 6, "{said}");
     assert_eq!(count("repeated 3 times: "), 2, "{said}");
 }
+
+#[test]
+fn live_figures_are_lines_where_nobody_could_redraw_them() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("logs/a.log"), util::line(1)).unwrap();
+    let ves = bench.collect("*.log", &["--stats"]);
+    let lines = || -> Vec<String> {
+        let said = bench.stderr();
+        let lines = said.lines().filter(|line| line.starts_with("Throughput: "));
+        lines.map(str::to_owned).collect()
+    };
+    wait_until("two lines", || lines().len() >= 2);
+    assert!(ves.terminate().success());
+    let parts: Vec<String> = lines()[0].split(" | ").map(str::to_owned).collect();
+    let [throughput, cpu, latency, memory] = parts.as_slice() else {
+        panic!("{parts:?}");
+    };
+    assert!(throughput.ends_with(" logs/sec"), "{throughput}");
+    assert!(cpu.starts_with("CPU: ") && cpu.ends_with('%'), "{cpu}");
+    assert!(
+        latency.starts_with("Latency p99: ") && latency.ends_with("ms"),
+        "{latency}"
+    );
+    assert!(
+        memory.starts_with("Memory: ") && memory.ends_with("MB"),
+        "{memory}"
+    );
+    let said = bench.stderr();
+    assert!(!said.contains(['\r', '\x1b']), "{said:?}");
+    assert!(
+        said.contains("Summary\n  read                   1 lines"),
+        "{said}"
+    );
+}
+
+#[test]
+fn live_figures_are_redrawn_in_place_on_a_terminal_and_never_wrap() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("logs/a.log"), util::line(1)).unwrap();
+    let collect = format!(
+        "stty cols 40; exec timeout --signal=TERM 3.5 {} collect --stats --no-state --ship null: \
+         --watch '{}'",
+        env!("CARGO_BIN_EXE_ves"),
+        bench.path("logs/*.log").display()
+    );
+    // script(1) is a terminal for what it runs.
+    let output = std::process::Command::new("script")
+        .args(["-qfec", &collect, "/dev/null"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let live: Vec<&str> = said.split("\rThroughput: ").skip(1).collect();
+    assert!(live.len() >= 2, "{said:?}");
+    for line in live {
+        let (line, _) = line.split_once("\x1b[K").unwrap();
+        assert_eq!("Throughput: ".len() + line.len(), 39, "{line:?}");
+    }
+    assert!(said.contains("Summary"), "{said:?}");
+}
