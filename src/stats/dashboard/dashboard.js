@@ -105,7 +105,8 @@
     chart.u = new uPlot({
       width: plot.clientWidth || 300,
       height: 170,
-      padding: [8, 8, 0, 0],
+      // Half of the last label of the time is right of its line.
+      padding: [8, 26, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {
@@ -258,7 +259,7 @@
     const shown = second.files.length < second.files_followed ? `, ${second.files.length} shown` : "";
     const failing = second.files_failing ? `, ${exact(second.files_failing)} cannot be used` : "";
     say(byId("files-count"), `${exact(second.files_followed)}${shown}${failing}`);
-    const notes = [`${exact(second.in_flight)} work units in flight`, `${exact(second.sink_retries)} retries of the sink`];
+    const notes = [`work units in flight: ${exact(second.in_flight)}`, `retries of the sink: ${exact(second.sink_retries)}`];
     if (second.checkpoint_age_seconds !== null) {
       notes.push(`checkpoint ${second.checkpoint_age_seconds < 3 ? "fresh" : duration(second.checkpoint_age_seconds) + " old"}`);
     }
