@@ -18,6 +18,7 @@ use crate::batch::Progress;
 use crate::error::Result;
 use crate::parse::Detected;
 use crate::report;
+use crate::stats::Stats;
 use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
 
 /// Least time between two replacements of the file.
@@ -299,6 +300,7 @@ pub(crate) fn run(
     store: &Store,
     sink: Option<SinkState>,
     messages: &flume::Receiver<Message>,
+    stats: &Stats,
 ) -> Result<()> {
     let mut ledger = Ledger {
         sink,
@@ -328,7 +330,10 @@ pub(crate) fn run(
         if sync.is_some() || Instant::now() >= write_at {
             if may_write && ledger.is_dirty {
                 ledger.forget_past();
-                write(store, &mut ledger, &mut has_complained);
+                write(store, &mut ledger, &mut has_complained, stats);
+            }
+            if may_write && !ledger.is_dirty {
+                stats.set_checkpoint_fresh();
             }
             written_at = Instant::now();
             write_at = written_at + WRITE_INTERVAL;
@@ -345,8 +350,12 @@ pub(crate) fn run(
     }
 }
 
-fn write(store: &Store, ledger: &mut Ledger, has_complained: &mut bool) {
-    match store.write(&ledger.snapshot()) {
+fn write(store: &Store, ledger: &mut Ledger, has_complained: &mut bool, stats: &Stats) {
+    let written = store.write(&ledger.snapshot());
+    if written.is_err() {
+        stats.add_checkpoint_error();
+    }
+    match written {
         Ok(()) => {
             ledger.is_dirty = false;
             if std::mem::take(has_complained) {
@@ -418,7 +427,7 @@ mod tests {
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
         drop(send);
-        run(&store, None, &receive).unwrap();
+        run(&store, None, &receive, &Stats::new()).unwrap();
         assert!(store.load().unwrap().is_none());
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
@@ -427,7 +436,7 @@ mod tests {
         send.send(Message::Sync(flume::bounded(1).0)).unwrap();
         send.send(acknowledged(FileId(1), 5)).unwrap();
         drop(send);
-        run(&store, None, &receive).unwrap();
+        run(&store, None, &receive, &Stats::new()).unwrap();
         let files = store.load().unwrap().unwrap().snapshot.files;
         assert_eq!(
             files,

@@ -32,6 +32,9 @@ pub use crate::stats::figures::{Figures, Percentiles};
 
 use crate::stats::Stats;
 use crate::stats::display::{self, Began, LiveLine};
+use crate::stats::queues::QueueGauge;
+use crate::stats::server::Listener;
+use crate::stats::site::Site;
 use crate::tail::{Dispatch, Tail, TailLinks, Work};
 use crate::transform::{Transform, transform_work};
 
@@ -53,12 +56,33 @@ pub fn run(config: Config) -> Result<Figures> {
     raise_descriptor_limit();
     let signals = Signals::catch()?;
     let shutdown = Shutdown::new()?;
-    let stats = Arc::new(Stats::new());
-    let threads = Threads::start(&config, &stats, &shutdown)?;
+    // Before anything is touched: the address may be taken.
+    let listener = config.metrics.as_ref().map(Listener::bind).transpose()?;
+    let stats = Arc::new(match &config.metrics {
+        Some(metrics) => Stats::watched(metrics.per_file),
+        None => Stats::new(),
+    });
+    let mut threads = Threads::start(&config, &stats, &shutdown)?;
+    let queues = std::mem::take(&mut threads.queues);
+    let metrics = listener.map(|listener| {
+        let is_per_file = config
+            .metrics
+            .as_ref()
+            .is_some_and(|metrics| metrics.per_file);
+        let text = config.to_toml();
+        let site = Site::new(stats.clone(), queues, text, is_per_file, shutdown.clone());
+        MetricsThread::start(listener, site)
+    });
+    let metrics = metrics.transpose()?;
     supervise(&config, &signals, &shutdown, &stats, &threads)?;
     let result = threads.join(&shutdown);
+    if let Some(metrics) = metrics {
+        metrics.end();
+    }
+    report::finish_live_line();
+    report::say_all_repeated();
     if config.stats {
-        eprint!("{}", display::summary(&stats, &began));
+        report::summary(&display::summary(&stats, &began));
     } else {
         report_unread(&stats);
     }
@@ -122,10 +146,8 @@ fn supervise(
             if let Some(line) = &mut live_line {
                 line.draw(stats);
             }
+            report::say_repeated(now);
         }
-    }
-    if let Some(line) = &live_line {
-        line.finish();
     }
     Ok(())
 }
@@ -141,6 +163,31 @@ struct Threads {
     shipper: Arc<Mutex<Shipper>>,
     /// Readable when the ship thread, the last of the pipeline, has ended.
     ended: Arc<rustix::fd::OwnedFd>,
+    /// How full the channels are.
+    queues: Vec<QueueGauge>,
+}
+
+/// The thread that serves metrics, which outlives the pipeline.
+struct MetricsThread {
+    thread: JoinHandle<()>,
+    stop: Shutdown,
+}
+
+impl MetricsThread {
+    fn start(listener: Listener, site: Site) -> Result<MetricsThread> {
+        let stop = Shutdown::new()?;
+        if let Some(address) = listener.address() {
+            report::notice(&format!("metrics and dashboard are at http://{address}/"));
+        }
+        let switch = stop.clone();
+        let thread = spawn("ves-metrics", move || listener.serve(site, &switch))?;
+        Ok(MetricsThread { thread, stop })
+    }
+
+    fn end(self) {
+        self.stop.begin(Duration::ZERO);
+        join(self.thread);
+    }
 }
 
 impl Threads {
@@ -177,6 +224,8 @@ impl Threads {
         // Batches of up to 1 MiB, one for each unit in flight; a transform thread waits here while
         // the sink is slow.
         let (hand_over, ship_thread) = HandOver::new(shipper.clone(), ticket_count);
+        let mut queues = vec![QueueGauge::new("transform", &work), hand_over.queue("ship")];
+        queues.extend(tell.iter().map(|tell| QueueGauge::new("checkpoint", tell)));
         let batch_records_max = config.batch_size as u64;
         let dispatch = Dispatch {
             work,
@@ -202,8 +251,9 @@ impl Threads {
         )?;
 
         let checkpoint = store.map(|store| {
+            let stats = stats.clone();
             spawn("ves-checkpoint", move || {
-                checkpoint::run(&store, sink_state, &told)
+                checkpoint::run(&store, sink_state, &told, &stats)
             })
         });
         let checkpoint = checkpoint.transpose()?;
@@ -256,6 +306,7 @@ impl Threads {
             tell,
             shipper,
             ended,
+            queues,
         })
     }
 

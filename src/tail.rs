@@ -336,6 +336,7 @@ impl Tail {
                 let _ = written.recv();
             }
         }
+        self.links.stats.set_ready();
         self.discover.plain_paths().for_each(report_irregular);
         if self.files.is_empty() && self.stdin.is_none() {
             let text = if self.is_once {
@@ -378,6 +379,9 @@ impl Tail {
     }
 
     fn tell(&self, message: Message) {
+        if let (Some(board), Message::Opened(id, entry)) = (&self.links.stats.board, &message) {
+            board.opened(*id, entry.offset);
+        }
         if let Some(checkpoint) = &self.links.checkpoint {
             // The checkpoint thread outlives this one, unless it failed: it has said so then.
             let _ = checkpoint.send(message);
@@ -386,6 +390,7 @@ impl Tail {
 
     /// Reports a trouble with a followed file once; it is tried again at the next event or tick.
     fn complain(&mut self, path: &Path, action: &str, error: &io::Error) {
+        self.links.stats.add_file_error();
         if self.complained.insert(path.to_owned()) {
             report_trouble(path, action, error);
         }
@@ -393,6 +398,7 @@ impl Tail {
 
     /// Reports what a scan could not use, unless the scan before could not either.
     fn report_failing(&self, path: &Path, action: &str, error: &io::Error) {
+        self.links.stats.add_file_error();
         if !self.failing.contains(path) {
             report_trouble(path, action, error);
         }
