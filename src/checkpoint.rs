@@ -21,6 +21,7 @@ use writer::Writer;
 use crate::batch::Progress;
 use crate::error::Result;
 use crate::parse::Detected;
+use crate::stats::Stats;
 use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
 
 /// Least time between two replacements of the file.
@@ -328,8 +329,9 @@ pub(crate) fn run(
     store: Option<&Store>,
     sink: Option<SinkState>,
     messages: &flume::Receiver<Message>,
+    stats: &Stats,
 ) -> Closed {
-    let mut writer = Writer::new(store);
+    let mut writer = Writer::new(store, stats);
     let mut ledger = Ledger {
         sink,
         is_dirty: true,
@@ -358,6 +360,9 @@ pub(crate) fn run(
             if may_write && ledger.is_dirty {
                 ledger.forget_past();
                 writer.try_write(&mut ledger);
+            }
+            if may_write && !ledger.is_dirty {
+                stats.set_checkpoint_fresh();
             }
             written_at = Instant::now();
             write_at = written_at + WRITE_INTERVAL;
@@ -424,7 +429,9 @@ mod tests {
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
         drop(send);
-        run(Some(&store), None, &receive).written.unwrap();
+        run(Some(&store), None, &receive, &Stats::new())
+            .written
+            .unwrap();
         assert!(store.load().unwrap().is_none());
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
@@ -433,7 +440,9 @@ mod tests {
         send.send(Message::Sync(flume::bounded(1).0)).unwrap();
         send.send(acknowledged(FileId(1), 5)).unwrap();
         drop(send);
-        run(Some(&store), None, &receive).written.unwrap();
+        run(Some(&store), None, &receive, &Stats::new())
+            .written
+            .unwrap();
         let files = store.load().unwrap().unwrap().snapshot.files;
         assert_eq!(
             files,

@@ -274,6 +274,38 @@ struct CollectArgs {
     #[arg(long, help_heading = "Output")]
     stats: bool,
 
+    /// Serve metrics, health and a dashboard over HTTP: ADDR:PORT, or PORT on 127.0.0.1
+    ///
+    /// /metrics is Prometheus's text format, /healthz and /readyz answer 200 or 503 with the reason,
+    /// / is a page with live charts. Whoever can connect can read file names, messages and settings
+    /// (secrets are masked): there is no password, so other addresses than loopback's need a firewall.
+    #[arg(long, value_name = "ADDR", help_heading = "Output")]
+    metrics: Option<String>,
+
+    /// Another host name by which --metrics is reached, such as that of a service
+    ///
+    /// Requests with a foreign Host header are refused, so that web pages cannot read what is
+    /// served. `localhost` and IP addresses always work, and this host's name where the address is
+    /// not loopback's. Repeatable.
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
+    metrics_host: Vec<String>,
+
+    /// Add metrics for each file, with its path as a label
+    ///
+    /// A series per file and metric: not for thousands of files.
+    #[arg(long, help_heading = "Output")]
+    metrics_per_file: bool,
+
+    /// Least important messages to print: error | warn | info | debug [default: info]
+    ///
+    /// The same message is printed five times a minute at most, then how often it was repeated.
+    #[arg(long, value_name = "LEVEL", help_heading = "Output")]
+    log_level: Option<String>,
+
+    /// How messages on standard error are written: text | json [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    log_format: Option<String>,
+
     /// Read settings from a TOML or YAML file; flags override them
     ///
     /// Keys are the names of the flags with _ for -.

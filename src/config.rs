@@ -5,17 +5,20 @@
 //! [`Config`] or into a list of everything that is wrong with them.
 
 mod document;
+mod output;
 mod resolve;
 mod settings;
 mod summary;
 
 pub use settings::Settings;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::filter::Filter;
 use crate::parse::Format;
+use crate::report::{Level, LogFormat};
 
 /// Everything that `ves collect` needs, checked.
 #[derive(Debug)]
@@ -56,6 +59,12 @@ pub struct Config {
     pub pin: bool,
     /// Print live figures to standard error.
     pub stats: bool,
+    /// What is served over HTTP, if anything.
+    pub metrics: Option<MetricsOptions>,
+    /// The least important messages that are printed.
+    pub log_level: Level,
+    /// How messages are written.
+    pub log_format: LogFormat,
     /// Longest time for an orderly end after SIGINT or SIGTERM.
     pub shutdown_timeout: Duration,
 }
@@ -135,6 +144,17 @@ pub enum SyncMode {
     Interval,
     /// After each batch, before it is acknowledged.
     Batch,
+}
+
+/// What is served over HTTP: metrics, health and the dashboard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsOptions {
+    /// Where.
+    pub address: SocketAddr,
+    /// Host names under which it may be asked for, besides the usual ones.
+    pub hosts: Vec<String>,
+    /// Whether there are metrics for each file.
+    pub per_file: bool,
 }
 
 /// How an HTTP sink talks.

@@ -37,6 +37,9 @@ pub use crate::stats::figures::{Figures, Percentiles};
 
 use crate::stats::Stats;
 use crate::stats::display::{self, Began, LiveLine};
+use crate::stats::queues::QueueGauge;
+use crate::stats::server::Listener;
+use crate::stats::site::Site;
 use crate::tail::{Dispatch, Tail, TailEnd, TailLinks, Work};
 use crate::transform::{Transform, transform_work};
 use carried::Carried;
@@ -74,11 +77,20 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
     let began = Began::now();
     raise_descriptor_limit();
     let signals = Signals::catch(reload.is_some())?;
-    let stats = Arc::new(Stats::new());
+    // Before anything is touched: the address may be taken.
+    let listener = config.metrics.as_ref().map(Listener::bind).transpose()?;
+    let stats = Arc::new(match &config.metrics {
+        Some(metrics) => Stats::watched(metrics.per_file),
+        None => Stats::new(),
+    });
+    if let Some(address) = listener.as_ref().and_then(Listener::address) {
+        report::notice(&format!("metrics and dashboard are at http://{address}/"));
+    }
     let mut carried = Carried::new(reload.is_some());
     let mut shutdown = Shutdown::new()?;
     let mut threads = Threads::start(&config, &stats, &shutdown, &mut carried)?;
     let result = loop {
+        let metrics = MetricsThread::start(&listener, &config, &stats, &shutdown, &mut threads)?;
         let end = supervise(&config, &signals, &shutdown, &stats, &threads, &mut reload)?;
         let grace = match end {
             // Two pipelines must not go on at the same time, so the next one is worth any wait.
@@ -88,6 +100,9 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
             End::Over { is_stuck: true } => Some(LAST_GRACE),
         };
         let result = threads.join(grace, &mut carried);
+        if let Some(metrics) = metrics {
+            metrics.end();
+        }
         let next = match end {
             End::Over { .. } => break result,
             // Nobody else has what was read of standard input.
@@ -98,17 +113,21 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
         if carried.is_closed() {
             break result;
         }
+        stats.forget_in_flight();
         shutdown = Shutdown::new()?;
         let is_last = next.is_none();
         threads = go_on(&mut config, next, &stats, &shutdown, &mut carried)?;
         if is_last {
             shutdown.begin(config.shutdown_timeout);
         } else {
+            report::configure(config.log_level, config.log_format);
             report::notice("the configuration is reloaded");
         }
     };
+    report::finish_live_line();
+    report::say_all_repeated();
     if config.stats {
-        eprint!("{}", display::summary(&stats, &began));
+        report::summary(&display::summary(&stats, &began));
     } else {
         report_unread(&stats);
     }
@@ -197,7 +216,13 @@ fn supervise(
                 give_up_at = Some(Instant::now() + config.shutdown_timeout + LAST_GRACE);
             }
             Event::Reload => match reload.as_mut().map(|reload| reload()) {
-                Some(Ok(config_now)) => {
+                Some(Ok(mut config_now)) => {
+                    if config_now.metrics != config.metrics {
+                        report::warning(
+                            "metrics: what is served, and where, changes at the next start only",
+                        );
+                        config_now.metrics.clone_from(&config.metrics);
+                    }
                     report::notice(
                         "SIGHUP: going on with the configuration as it is now once what was read is \
                          shipped",
@@ -221,11 +246,9 @@ fn supervise(
             if let Some(line) = &mut live_line {
                 line.draw(stats);
             }
+            report::say_repeated(now);
         }
     };
-    if let Some(line) = &live_line {
-        line.finish();
-    }
     Ok(match next {
         Some(next) if shutdown.is_continued() && give_up_at.is_none() => End::Reload(next),
         Some(_) if shutdown.is_continued() && !is_stuck => End::Signal,
@@ -244,6 +267,47 @@ struct Threads {
     shipper: Arc<Mutex<Shipper>>,
     /// Readable when the ship thread, the last of the pipeline, has ended.
     ended: Arc<rustix::fd::OwnedFd>,
+    /// How full the channels are.
+    queues: Vec<QueueGauge>,
+}
+
+/// The thread that serves the metrics of a pipeline, which it outlives. The address is kept from one to
+/// the next.
+struct MetricsThread {
+    thread: JoinHandle<()>,
+    stop: Shutdown,
+}
+
+impl MetricsThread {
+    /// Serves what a pipeline shows, where `listener` has an address for that.
+    fn start(
+        listener: &Option<Listener>,
+        config: &Config,
+        stats: &Arc<Stats>,
+        shutdown: &Shutdown,
+        threads: &mut Threads,
+    ) -> Result<Option<MetricsThread>> {
+        let queues = std::mem::take(&mut threads.queues);
+        let Some(listener) = listener else {
+            return Ok(None);
+        };
+        let listener = listener.share()?;
+        let is_per_file = config
+            .metrics
+            .as_ref()
+            .is_some_and(|metrics| metrics.per_file);
+        let text = config.to_toml();
+        let site = Site::new(stats.clone(), queues, text, is_per_file, shutdown.clone());
+        let stop = Shutdown::new()?;
+        let switch = stop.clone();
+        let thread = spawn("ves-metrics", move || listener.serve(site, &switch))?;
+        Ok(Some(MetricsThread { thread, stop }))
+    }
+
+    fn end(self) {
+        self.stop.begin(Duration::ZERO);
+        join(self.thread);
+    }
 }
 
 impl Threads {
@@ -285,6 +349,8 @@ impl Threads {
         // Batches of up to 1 MiB, one for each unit in flight; a transform thread waits here while
         // the sink is slow.
         let (hand_over, ship_thread) = HandOver::new(shipper.clone(), ticket_count);
+        let mut queues = vec![QueueGauge::new("transform", &work), hand_over.queue("ship")];
+        queues.extend(tell.iter().map(|tell| QueueGauge::new("checkpoint", tell)));
         let batch_records_max = config.batch_size as u64;
         let dispatch = Dispatch {
             work,
@@ -311,8 +377,9 @@ impl Threads {
         )?;
 
         let checkpoint = tell.is_some().then(|| {
+            let stats = stats.clone();
             spawn("ves-checkpoint", move || {
-                checkpoint::run(store.as_deref(), sink_state, &told)
+                checkpoint::run(store.as_deref(), sink_state, &told, &stats)
             })
         });
         let checkpoint = checkpoint.transpose()?;
@@ -365,6 +432,7 @@ impl Threads {
             tell,
             shipper,
             ended,
+            queues,
         })
     }
 

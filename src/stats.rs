@@ -1,19 +1,33 @@
 //! Figures: counters that the stages add to once per batch, latencies, and this process's own CPU
 //! time and memory.
 
+pub(crate) mod board;
+mod buckets;
+mod dashboard;
 pub(crate) mod display;
 pub(crate) mod figures;
+mod health;
+mod lag;
+mod metrics;
 pub(crate) mod process;
+pub(crate) mod queues;
+mod sample;
+pub(crate) mod server;
+mod sink;
+pub(crate) mod site;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use board::Board;
+use buckets::Buckets;
 use figures::Percentiles;
 use hdrhistogram::Histogram;
+use sink::SinkGauge;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Progress};
 use crate::report;
 
 /// Latencies are kept from 1 us to 1 hour with 3 significant digits.
@@ -39,7 +53,22 @@ pub(crate) struct Stats {
     wakes: AtomicU64,
     /// When the first batch was shipped, in nanoseconds of `CLOCK_MONOTONIC`; 0 for not yet.
     first_shipped_ns: AtomicU64,
+    /// Batches that are done, with or without records.
+    batches_acknowledged: AtomicU64,
+    work_units_sent: AtomicU64,
+    work_units_done: AtomicU64,
+    file_errors: AtomicU64,
+    checkpoint_errors: AtomicU64,
+    /// When the checkpoint last held all that was acknowledged, in nanoseconds of
+    /// `CLOCK_MONOTONIC`; 0 for never.
+    checkpoint_fresh_ns: AtomicU64,
+    /// Whether all files of the start were found.
+    is_ready: AtomicBool,
     latencies: Mutex<Latencies>,
+    /// The sink.
+    pub(crate) sink: SinkGauge,
+    /// The files, where somebody may look.
+    pub(crate) board: Option<Board>,
 }
 
 /// Latencies in microseconds.
@@ -51,6 +80,23 @@ struct Latencies {
     hand_over_interval: Histogram<u64>,
     /// From hand-over until the sink has taken the batch.
     flush: Histogram<u64>,
+    /// Both of the current interval of those who watch from outside.
+    watched: Option<(Histogram<u64>, Histogram<u64>)>,
+    /// Both in seconds, for a Prometheus server, and the sizes of batches.
+    distributions: Distributions,
+}
+
+/// Of all batches with records.
+#[derive(Clone, Debug)]
+pub(crate) struct Distributions {
+    /// From read to hand-over, in seconds.
+    pub(crate) hand_over_seconds: Buckets,
+    /// From there until the sink has taken the batch, in seconds.
+    pub(crate) flush_seconds: Buckets,
+    /// Records of a batch.
+    pub(crate) batch_records: Buckets,
+    /// Bytes of a batch.
+    pub(crate) batch_bytes: Buckets,
 }
 
 /// The counters at one instant.
@@ -84,6 +130,12 @@ pub(crate) struct Totals {
     pub(crate) files_followed: u64,
     /// How often a file was opened again that grew while nothing of it was read.
     pub(crate) files_reopened: u64,
+    /// Batches that are done, with or without records.
+    pub(crate) batches_acknowledged: u64,
+    /// Failed attempts to look at, open or read a file.
+    pub(crate) file_errors: u64,
+    /// Failed attempts to write the checkpoint.
+    pub(crate) checkpoint_errors: u64,
 }
 
 impl Stats {
@@ -107,23 +159,57 @@ impl Stats {
             files_reopened: zero(),
             wakes: zero(),
             first_shipped_ns: zero(),
+            batches_acknowledged: zero(),
+            work_units_sent: zero(),
+            work_units_done: zero(),
+            file_errors: zero(),
+            checkpoint_errors: zero(),
+            checkpoint_fresh_ns: zero(),
+            is_ready: AtomicBool::new(false),
             latencies: Mutex::new(Latencies {
                 hand_over: histogram(),
                 hand_over_interval: histogram(),
                 flush: histogram(),
+                watched: None,
+                distributions: Distributions {
+                    hand_over_seconds: Buckets::new(buckets::LATENCY_SECONDS),
+                    flush_seconds: Buckets::new(buckets::LATENCY_SECONDS),
+                    batch_records: Buckets::new(buckets::BATCH_RECORDS),
+                    batch_bytes: Buckets::new(buckets::BATCH_BYTES),
+                },
             }),
+            sink: SinkGauge::default(),
+            board: None,
         }
+    }
+
+    /// The same for a run that is watched from outside; `per_file` where each file is.
+    pub(crate) fn watched(per_file: bool) -> Stats {
+        let stats = Stats {
+            board: Some(Board::new(per_file)),
+            ..Stats::new()
+        };
+        stats.latencies().watched = Some((histogram(), histogram()));
+        stats
     }
 
     /// Notes how long a batch took: from its first byte seen to its hand-over to the sink, and from
     /// there until the sink had taken it.
-    pub(crate) fn add_latencies(&self, hand_over: Duration, flush: Duration) {
+    pub(crate) fn add_latencies(&self, batch: &Batch, hand_over: Duration, flush: Duration) {
         let mut latencies = self.latencies();
-        latencies.hand_over.saturating_record(micros(hand_over));
-        latencies
-            .hand_over_interval
-            .saturating_record(micros(hand_over));
-        latencies.flush.saturating_record(micros(flush));
+        let (hand_over_us, flush_us) = (micros(hand_over), micros(flush));
+        latencies.hand_over.saturating_record(hand_over_us);
+        latencies.hand_over_interval.saturating_record(hand_over_us);
+        latencies.flush.saturating_record(flush_us);
+        if let Some((hand_overs, flushes)) = &mut latencies.watched {
+            hand_overs.saturating_record(hand_over_us);
+            flushes.saturating_record(flush_us);
+        }
+        let to = &mut latencies.distributions;
+        to.hand_over_seconds.record(hand_over.as_secs_f64());
+        to.flush_seconds.record(flush.as_secs_f64());
+        to.batch_records.record(batch.counts.records as f64);
+        to.batch_bytes.record(batch.payload.len() as f64);
     }
 
     /// Counts a batch that the sink has taken.
@@ -141,6 +227,8 @@ impl Stats {
             (&self.records_shipped, counts.records),
             (&self.bytes_shipped, batch.payload.len() as u64),
             (&self.batches_shipped, u64::from(!batch.payload.is_empty())),
+            (&self.batches_acknowledged, 1),
+            (&self.work_units_done, u64::from(batch.is_last)),
         ] {
             counter.fetch_add(count, Ordering::Relaxed);
         }
@@ -188,6 +276,64 @@ impl Stats {
         }
     }
 
+    /// Counts a work unit on its way.
+    pub(crate) fn add_sent(&self) {
+        self.work_units_sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Forgets work units that a pipeline had in flight when it ended: their lines are read again.
+    pub(crate) fn forget_in_flight(&self) {
+        let sent = self.work_units_sent.load(Ordering::Relaxed);
+        self.work_units_done.store(sent, Ordering::Relaxed);
+    }
+
+    /// Work units that were read and are not acknowledged.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let done = self.work_units_done.load(Ordering::Relaxed);
+        let sent = self.work_units_sent.load(Ordering::Relaxed);
+        sent.saturating_sub(done)
+    }
+
+    /// Counts a failed attempt to look at, open or read a file.
+    pub(crate) fn add_file_error(&self) {
+        self.file_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a failed attempt to write the checkpoint.
+    pub(crate) fn add_checkpoint_error(&self) {
+        self.checkpoint_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that the checkpoint on disk holds all that was acknowledged.
+    pub(crate) fn set_checkpoint_fresh(&self) {
+        let now = figures::monotonic_ns();
+        self.checkpoint_fresh_ns.store(now, Ordering::Relaxed);
+    }
+
+    /// Since the checkpoint on disk held all that was acknowledged; `None` where there is none.
+    pub(crate) fn checkpoint_age(&self) -> Option<Duration> {
+        let fresh = self.checkpoint_fresh_ns.load(Ordering::Relaxed);
+        let age = figures::monotonic_ns().saturating_sub(fresh);
+        (fresh > 0).then(|| Duration::from_nanos(age))
+    }
+
+    /// Notes that all files of the start were found.
+    pub(crate) fn set_ready(&self) {
+        self.is_ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether they were.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Relaxed)
+    }
+
+    /// Notes how far files are done.
+    pub(crate) fn note_delivered(&self, progress: &[Progress]) {
+        if let Some(board) = &self.board {
+            board.delivered(progress);
+        }
+    }
+
     /// Counts a round of the tail, which slept before it.
     pub(crate) fn add_wake(&self) {
         self.wakes.fetch_add(1, Ordering::Relaxed);
@@ -226,6 +372,9 @@ impl Stats {
             bytes_unread: load(&self.bytes_unread),
             files_followed: load(&self.files_followed),
             files_reopened: load(&self.files_reopened),
+            batches_acknowledged: load(&self.batches_acknowledged),
+            file_errors: load(&self.file_errors),
+            checkpoint_errors: load(&self.checkpoint_errors),
         }
     }
 
@@ -236,6 +385,25 @@ impl Stats {
         let p99 = (!interval.is_empty()).then(|| interval.value_at_quantile(0.99));
         interval.reset();
         p99
+    }
+
+    /// Percentiles since the last call, for those who watch from outside: from read to hand-over, and
+    /// from there until the sink had taken the batch; `None` where there was no batch.
+    pub(crate) fn take_watched(&self) -> Option<(Percentiles, Percentiles)> {
+        let mut latencies = self.latencies();
+        let (hand_over, flush) = latencies.watched.as_mut()?;
+        if hand_over.is_empty() {
+            return None;
+        }
+        let percentiles = (Percentiles::of(hand_over), Percentiles::of(flush));
+        hand_over.reset();
+        flush.reset();
+        Some(percentiles)
+    }
+
+    /// Latencies and sizes of all time.
+    pub(crate) fn distributions(&self) -> Distributions {
+        self.latencies().distributions.clone()
     }
 
     /// Percentiles of all time: from read to hand-over, and from there until the sink had taken it.

@@ -213,6 +213,7 @@ impl Tail {
         let left = links.left.take();
         let own_before = left.as_ref().map(|left| &left.own_files);
         let own_files = OwnFiles::of(config, own_before);
+        let next_id = left.as_ref().map_or(0, |left| left.last_id);
         let host = enrich::host_name();
         let mut tail = Tail {
             plans: Plans::new(config),
@@ -243,7 +244,7 @@ impl Tail {
             own_files,
             unseen: Unseen::default(),
             rewritten: 0,
-            next_id: 0,
+            next_id,
             last_checked: FileId(0),
             has_scanned: false,
             is_rescan_due: false,
@@ -379,6 +380,7 @@ impl Tail {
                 let _ = written.recv();
             }
         }
+        self.links.stats.set_ready();
         self.discover.plain_paths().for_each(report_irregular);
         if self.files.is_empty() && self.stdin.is_none() {
             let text = if self.is_once {
@@ -425,6 +427,9 @@ impl Tail {
     }
 
     fn tell(&self, message: Message) {
+        if let (Some(board), Message::Opened(id, entry)) = (&self.links.stats.board, &message) {
+            board.opened(*id, entry.offset);
+        }
         if let Some(checkpoint) = &self.links.checkpoint {
             // The checkpoint thread outlives this one, unless it failed: it has said so then.
             let _ = checkpoint.send(message);
@@ -433,6 +438,7 @@ impl Tail {
 
     /// Reports a trouble with a followed file once; it is tried again at the next event or tick.
     fn complain(&mut self, path: &Path, action: &str, error: &io::Error) {
+        self.links.stats.add_file_error();
         if self.complained.insert(path.to_owned()) {
             report_trouble(path, action, error);
         }
@@ -440,6 +446,7 @@ impl Tail {
 
     /// Reports what a scan could not use, unless the scan before could not either.
     fn report_failing(&self, path: &Path, action: &str, error: &io::Error) {
+        self.links.stats.add_file_error();
         if !self.failing.contains(path) {
             report_trouble(path, action, error);
         }

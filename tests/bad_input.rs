@@ -69,6 +69,26 @@ fn wrong_types() {
     let integer = "expected an integer from 1 to 1000000, found \"many\"";
     check_both("batch_size", "\"many\"", "many", integer);
     check_both("once", "3", "3", "expected true or false, found 3");
+    let address = "expected an IP address with a port, such as \"127.0.0.1:9600\" or \
+                   \"[::1]:9600\", or a port alone (on 127.0.0.1), found ";
+    let named = format!("{address}\"logs.example.com:9600\"");
+    check_both(
+        "metrics",
+        "\"logs.example.com:9600\"",
+        "logs.example.com:9600",
+        &named,
+    );
+    check_both("metrics", "70000", "70000", &format!("{address}70000"));
+    let unused = "nothing is served: say where with `metrics`, such as \"9600\"";
+    check_both("metrics_per_file", "true", "true", unused);
+    let level = "expected `error`, `warn`, `info` or `debug`, found \"loud\"";
+    check_both("log_level", "\"loud\"", "loud", level);
+    check_both(
+        "log_format",
+        "\"xml\"",
+        "xml",
+        "expected `text` or `json`, found \"xml\"",
+    );
     check_both(
         "drop",
         "4",
@@ -262,7 +282,8 @@ fn unknown_keys() {
     let known = "known keys: watch_path, exclude, format, on_parse_error, drop, keep, add, ship_url, \
                  compression, header, request_timeout, ca_file, sync, batch_size, flush_interval, \
                  line_bytes_max, partial_line_timeout, from, once, state_dir, no_state, workers, pin, \
-                 stats, shutdown_timeout";
+                 stats, metrics, metrics_host, metrics_per_file, log_level, log_format, \
+                 shutdown_timeout";
     let message = format!("unknown key `batchsize`; did you mean `batch_size`? {known}");
     let toml = "watch_path = 'x'\n  batchsize = 3\n";
     check("bad.toml", toml, &format!("bad.toml:2:3: {message}"));
@@ -443,6 +464,11 @@ once = false
 state_dir = "/var/lib/x"
 workers = 3
 stats = true
+metrics = "[::1]:9600"
+metrics_host = ["logs.example.com", "web-1"]
+metrics_per_file = true
+log_level = "debug"
+log_format = "json"
 shutdown_timeout = "11s"
 "#;
     let yaml = toml.replace(" = ", ": ");
@@ -485,6 +511,12 @@ shutdown_timeout = "11s"
         "--state-dir=/var/lib/x",
         "--workers=3",
         "--stats",
+        "--metrics=[::1]:9600",
+        "--metrics-host=logs.example.com",
+        "--metrics-host=web-1",
+        "--metrics-per-file",
+        "--log-level=debug",
+        "--log-format=json",
         "--shutdown-timeout=11s",
     ];
     assert_eq!(

@@ -12,7 +12,8 @@ mod http_server;
 mod util;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -183,6 +184,48 @@ fn a_pattern_that_is_taken_out_and_put_back_goes_on_where_it_was() {
     wait_until("the rest", || bench.records().len() >= 20);
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), 20);
+}
+
+/// The answer to a GET.
+fn get(address: &str, path: &str) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(
+        connection,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn metrics_go_on_at_their_address() {
+    let bench = Bench::new();
+    write_config(&bench, &[WATCH, SHIP, STATE, "metrics = \"127.0.0.1:0\""]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    let ves = collect(&bench, &[]);
+    let address = || {
+        let stderr = bench.stderr();
+        let address = stderr.split("are at http://").nth(1)?.split('/').next()?;
+        Some(address.to_owned())
+    };
+    wait_until("the address", || address().is_some());
+    let address = address().unwrap();
+    for written in [100, 200, 300] {
+        writer.write(100);
+        let shipped = format!("\nves_records_shipped_total {written}\n");
+        wait_until("the count", || get(&address, "/metrics").contains(&shipped));
+        wait_until("health", || {
+            get(&address, "/healthz").starts_with("HTTP/1.1 200")
+        });
+        reload(&bench, &ves);
+    }
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    reload(&bench, &ves);
+    assert!(bench.stderr().contains("changes at the next start only"));
+    assert!(get(&address, "/metrics").contains("\nves_records_shipped_total 300\n"));
+    assert!(ves.terminate().success());
 }
 
 /// The default state folder is another one with each pattern and sink.

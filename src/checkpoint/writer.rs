@@ -4,10 +4,12 @@
 use super::{Closed, Ledger, Snapshot, Store};
 use crate::error::{Error, Result};
 use crate::report;
+use crate::stats::Stats;
 
 /// Brings ledgers to the disk.
 pub(super) struct Writer<'a> {
     store: Option<&'a Store>,
+    stats: &'a Stats,
     /// The last one whose sink was flushed, from when on that cannot be done any more: the system may
     /// have thrown away what it could not write, and says so once.
     flushed: Option<Option<Snapshot>>,
@@ -17,9 +19,10 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// A writer to `store`, or one that only has the sink flushed.
-    pub(super) fn new(store: Option<&'a Store>) -> Writer<'a> {
+    pub(super) fn new(store: Option<&'a Store>, stats: &'a Stats) -> Writer<'a> {
         Writer {
             store,
+            stats,
             flushed: None,
             last: None,
             has_complained: false,
@@ -55,7 +58,11 @@ impl<'a> Writer<'a> {
 
     /// Writes; what fails is said once and tried again with the next change or second.
     pub(super) fn try_write(&mut self, ledger: &mut Ledger) {
-        match self.write(ledger) {
+        let written = self.write(ledger);
+        if written.is_err() {
+            self.stats.add_checkpoint_error();
+        }
+        match written {
             Ok(()) => {
                 ledger.is_dirty = false;
                 if std::mem::take(&mut self.has_complained) {

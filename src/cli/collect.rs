@@ -6,6 +6,7 @@ use super::CollectArgs;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::pipeline;
+use crate::report;
 
 /// Resolves the settings of file and flags and runs the pipeline with them. `figures` is where the
 /// figures of the run are written to as JSON.
@@ -25,6 +26,7 @@ pub(super) fn run(args: CollectArgs, figures: Option<&Path>) -> Result<()> {
         print!("{}", config.to_toml());
         return Ok(());
     }
+    report::configure(config.log_level, config.log_format);
     let result = pipeline::run_reloading(config, &mut resolve)?;
     let Some(path) = figures else {
         return Ok(());
@@ -44,6 +46,7 @@ fn flags(args: CollectArgs) -> Settings {
         ("drop", "drop", args.drop),
         ("keep", "keep", args.keep),
         ("add", "add", args.add),
+        ("metrics_host", "metrics-host", args.metrics_host),
         ("header", "header", args.header),
     ] {
         if !values.is_empty() {
@@ -69,6 +72,9 @@ fn flags(args: CollectArgs) -> Settings {
         ("from", "from", args.from),
         ("state_dir", "state-dir", args.state_dir),
         ("workers", "workers", args.workers),
+        ("metrics", "metrics", args.metrics),
+        ("log_level", "log-level", args.log_level),
+        ("log_format", "log-format", args.log_format),
         (
             "shutdown_timeout",
             "shutdown-timeout",
@@ -84,6 +90,11 @@ fn flags(args: CollectArgs) -> Settings {
         ("pin", "pin", args.pin),
         ("no_state", "no-state", args.no_state),
         ("stats", "stats", args.stats),
+        (
+            "metrics_per_file",
+            "metrics-per-file",
+            args.metrics_per_file,
+        ),
     ] {
         if is_set {
             settings.set_switch(key, flag);

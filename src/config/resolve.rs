@@ -55,8 +55,8 @@ impl Settings {
     }
 }
 
-struct Resolver<'a> {
-    settings: &'a Settings,
+pub(super) struct Resolver<'a> {
+    pub(super) settings: &'a Settings,
     /// What is wrong, with the line of the file; 0 for the command line.
     errors: Vec<(usize, String)>,
 }
@@ -84,6 +84,9 @@ impl Resolver<'_> {
             workers: self.workers(),
             pin: self.switch("pin"),
             stats: self.switch("stats"),
+            metrics: self.metrics(),
+            log_level: self.log_level(),
+            log_format: self.log_format(),
             shutdown_timeout: self.duration("shutdown_timeout", Duration::from_secs(5)),
             format,
             sources,
@@ -103,7 +106,7 @@ impl Resolver<'_> {
     }
 
     /// Notes that the value of `key` is not what was expected.
-    fn wrong(&mut self, node: &Node, key: &str, expected: &str) {
+    pub(super) fn wrong(&mut self, node: &Node, key: &str, expected: &str) {
         self.wrong_with(
             node,
             key,
@@ -111,7 +114,7 @@ impl Resolver<'_> {
         );
     }
 
-    fn wrong_with(&mut self, node: &Node, key: &str, message: &str) {
+    pub(super) fn wrong_with(&mut self, node: &Node, key: &str, message: &str) {
         let error = match &node.place {
             Place::Flag(_) => (0, format!("{}: {message}", node.place)),
             Place::File { line, .. } => (*line, format!("{}: {key}: {message}", node.place)),
@@ -141,7 +144,7 @@ impl Resolver<'_> {
     }
 
     /// A text, or what stands for none.
-    fn text(&mut self, key: &str, expected: &str) -> Option<(Node, String)> {
+    pub(super) fn text(&mut self, key: &str, expected: &str) -> Option<(Node, String)> {
         let node = self.settings.get(key)?.clone();
         match &node.value {
             Value::Text(text) => Some((node.clone(), text.clone())),
@@ -153,7 +156,7 @@ impl Resolver<'_> {
     }
 
     /// One text or a list of them.
-    fn texts(&mut self, key: &str, expected: &str) -> Vec<(Node, String)> {
+    pub(super) fn texts(&mut self, key: &str, expected: &str) -> Vec<(Node, String)> {
         let Some(node) = self.settings.get(key).cloned() else {
             return Vec::new();
         };
@@ -171,7 +174,7 @@ impl Resolver<'_> {
         texts
     }
 
-    fn switch(&mut self, key: &str) -> bool {
+    pub(super) fn switch(&mut self, key: &str) -> bool {
         let Some(node) = self.settings.get(key).cloned() else {
             return false;
         };

@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// All keys of a configuration file. The flag of a key has its name with hyphens; `watch_path` and
 /// `ship_url` have a short one, too.
-pub(crate) const KEYS: [&str; 25] = [
+pub(crate) const KEYS: [&str; 30] = [
     "watch_path",
     "exclude",
     "format",
@@ -35,6 +35,11 @@ pub(crate) const KEYS: [&str; 25] = [
     "workers",
     "pin",
     "stats",
+    "metrics",
+    "metrics_host",
+    "metrics_per_file",
+    "log_level",
+    "log_format",
     "shutdown_timeout",
 ];
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::filter::Expression;
 use crate::parse::Format;
+use crate::report::LogFormat;
 
 impl Config {
     /// The configuration as TOML. Values of headers are left out: they may be secrets.
@@ -78,6 +79,22 @@ impl Config {
         put("workers", self.workers.to_string());
         put("pin", self.pin.to_string());
         put("stats", self.stats.to_string());
+        if let Some(metrics) = &self.metrics {
+            put("metrics", quoted(&metrics.address.to_string()));
+            put(
+                "metrics_host",
+                list(metrics.hosts.iter().map(|host| quoted(host))),
+            );
+            put("metrics_per_file", metrics.per_file.to_string());
+        }
+        put("log_level", quoted(self.log_level.name()));
+        put(
+            "log_format",
+            quoted(match self.log_format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            }),
+        );
         put("shutdown_timeout", duration(self.shutdown_timeout));
         text
     }

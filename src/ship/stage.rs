@@ -19,6 +19,7 @@ use crate::checkpoint::Message;
 use crate::report;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
+use crate::stats::queues::QueueGauge;
 use crate::tail::FileId;
 
 /// Longest time for which acknowledged progress is kept back from the checkpoint thread, which
@@ -69,6 +70,7 @@ impl Shipper {
         pool: BatchPool,
         tickets: flume::Sender<()>,
     ) -> Shipper {
+        stats.sink.set_name(sink.name());
         Shipper {
             complaints: Complaints::new(sink.name()),
             sink,
@@ -142,9 +144,10 @@ impl Shipper {
         if !batch.payload.is_empty() {
             let hand_over = handed_over_at.duration_since(batch.seen_at);
             let flush = handed_over_at.elapsed();
-            self.stats.add_latencies(hand_over, flush);
+            self.stats.add_latencies(&batch, hand_over, flush);
         }
         self.stats.add_shipped(&batch);
+        self.stats.note_delivered(&batch.progress);
         for progress in &batch.progress {
             self.acknowledged.insert(progress.file, *progress);
         }
@@ -190,6 +193,7 @@ impl Shipper {
         match self.sink.deliver(&batch.payload, batch.counts.records) {
             Ok(()) => {
                 self.backoff.reset();
+                self.stats.sink.worked();
                 if let Some(message) = self.complaints.worked(now) {
                     report::notice(&message);
                 }
@@ -200,6 +204,8 @@ impl Shipper {
                 message,
                 retry_after,
             }) => {
+                self.stats.sink.failed(&message);
+                report::debug(|| format!("{message}; {} records wait", batch.counts.records));
                 if let Some(complaint) = self.complaints.failed(now, &message) {
                     report::warning(&complaint);
                 }
@@ -299,6 +305,12 @@ impl HandOver {
             shipper,
         };
         (hand_over, thread)
+    }
+
+    /// How much waits for the sink.
+    pub(crate) fn queue(&self, name: &'static str) -> QueueGauge {
+        let waiting = self.local.as_ref().map_or(&self.inbox, |local| &local.put);
+        QueueGauge::new(name, waiting)
     }
 
     /// Hands a batch over; blocks while the sink, or the queue before it, is full.

@@ -1,12 +1,13 @@
 //! The live line and the final summary, on standard error.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::figures::Percentiles;
 use super::process::{ProcessUsage, Usage, rss_peak_bytes};
 use super::{Stats, Totals};
+use crate::report;
 
 /// Time between two live lines.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -40,21 +41,26 @@ impl LiveLine {
         self.drawn_at = Instant::now();
         let usage = self.usage.as_mut().and_then(ProcessUsage::read);
         let line = live_line(rate, usage, stats.take_interval_p99_us());
-        // Carriage return and "clear to the end of line" redraw in place.
-        let text = if self.is_terminal {
-            format!("\r{line}\x1b[K")
+        let columns = if self.is_terminal {
+            terminal_columns()
         } else {
-            format!("{line}\n")
+            None
         };
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        report::live_line(cut_to(&line, columns), self.is_terminal);
     }
+}
 
-    /// Leaves the last live line standing on a terminal.
-    pub(crate) fn finish(&self) {
-        if self.is_terminal {
-            let _ = std::io::stderr().lock().write_all(b"\n");
-        }
-    }
+/// How wide the terminal is on standard error.
+fn terminal_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok()?;
+    // Some say 0 for what they do not know.
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// As much of an ASCII line as fits: one that wraps could not be drawn over.
+fn cut_to(line: &str, columns: Option<usize>) -> &str {
+    let cut = columns.and_then(|columns| line.get(..columns.saturating_sub(1)));
+    cut.unwrap_or(line)
 }
 
 pub(crate) fn live_line(
@@ -64,7 +70,7 @@ pub(crate) fn live_line(
 ) -> String {
     let cpu = usage.map_or_else(|| "-".to_owned(), |usage| percent(usage.cpu_percent));
     let memory = usage.map_or_else(|| "-".to_owned(), |usage| bytes(usage.rss_bytes));
-    let latency = p99_us.map_or_else(|| "-".to_owned(), millis);
+    let latency = p99_us.map_or_else(|| "-".to_owned(), brief_millis);
     let rate = count(lines_per_second);
     format!("Throughput: {rate} logs/sec | CPU: {cpu} | Latency p99: {latency} | Memory: {memory}")
 }
@@ -171,6 +177,15 @@ pub(crate) fn percent(value: f64) -> String {
     }
 }
 
+/// The same with one digit where the second is 0.
+fn brief_millis(micros: u64) -> String {
+    let millis = millis(micros);
+    match millis.strip_suffix("0ms") {
+        Some(brief) if brief.contains('.') => format!("{brief}ms"),
+        _ => millis,
+    }
+}
+
 pub(crate) fn millis(micros: u64) -> String {
     let millis = micros as f64 / 1000.0;
     if millis < 10.0 {
@@ -210,13 +225,30 @@ mod tests {
             rss_bytes: 48_000_000,
         };
         let line = live_line(1_420_000.0, Some(usage), Some(600));
-        let expected = "Throughput: 1.42M logs/sec | CPU: 23% | Latency p99: 0.60ms | Memory: 48MB";
+        let expected = "Throughput: 1.42M logs/sec | CPU: 23% | Latency p99: 0.6ms | Memory: 48MB";
         assert_eq!(line, expected);
+        assert_eq!(
+            [650, 5000, 600_000].map(brief_millis),
+            ["0.65ms", "5.0ms", "600ms"]
+        );
         let quiet = live_line(0.0, None, None);
         assert_eq!(
             quiet,
             "Throughput: 0 logs/sec | CPU: - | Latency p99: - | Memory: -"
         );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_for_the_terminal_is_cut() {
+        let cases = [
+            (None, "abcdef"),
+            (Some(80), "abcdef"),
+            (Some(7), "abcdef"),
+            (Some(4), "abc"),
+        ];
+        for (columns, shown) in cases {
+            assert_eq!(cut_to("abcdef", columns), shown);
+        }
     }
 
     #[test]

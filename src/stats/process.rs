@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use procfs::CurrentSI;
 use procfs::process::Process;
 
 /// Reads the figures of a process and remembers the last reading, for differences.
@@ -63,6 +64,40 @@ impl ProcessUsage {
 pub(crate) fn rss_peak_bytes() -> Option<u64> {
     let status = Process::myself().ok()?.status().ok()?;
     status.vmhwm.map(|kibibytes| kibibytes * 1024)
+}
+
+/// What a process holds and has used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Overview {
+    /// User and system time.
+    pub(crate) cpu: Duration,
+    /// Resident bytes.
+    pub(crate) rss_bytes: u64,
+    /// Mapped bytes.
+    pub(crate) virtual_bytes: u64,
+    /// Threads.
+    pub(crate) threads: i64,
+    /// Open descriptors.
+    pub(crate) descriptors: usize,
+    /// When it began, in seconds since 1970.
+    pub(crate) started_at: f64,
+}
+
+/// Of this process; `None` where there is no procfs.
+pub(crate) fn overview() -> Option<Overview> {
+    let process = Process::myself().ok()?;
+    let stat = process.stat().ok()?;
+    let (cpu, rss_bytes) = cpu_of(&process)?;
+    let since_boot = stat.starttime as f64 / procfs::ticks_per_second() as f64;
+    let booted_at = procfs::KernelStats::current().ok()?.btime as f64;
+    Some(Overview {
+        cpu,
+        rss_bytes,
+        virtual_bytes: stat.vsize,
+        threads: stat.num_threads,
+        descriptors: process.fd_count().unwrap_or_default(),
+        started_at: booted_at + since_boot,
+    })
 }
 
 fn cpu_of(process: &Process) -> Option<(Duration, u64)> {

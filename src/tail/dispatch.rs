@@ -82,6 +82,7 @@ impl Dispatch {
             seen_at,
         };
         self.sequence += 1;
+        self.stats.add_sent();
         if !is_run_here {
             return self.work.send(work).map_err(|_| Ended);
         }

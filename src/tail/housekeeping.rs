@@ -9,6 +9,8 @@ use super::{
     TICK_INTERVAL, Tail, WINDOW_QUIET,
 };
 use crate::checkpoint::Message;
+use crate::report;
+use crate::stats::board::Seen;
 
 impl Tail {
     /// Everything that is done by the clock.
@@ -33,7 +35,27 @@ impl Tail {
             self.let_go(now);
             self.check_in_turn(now);
             self.links.stats.set_files_followed(self.files.len());
+            self.put_up_files(now);
         }
+    }
+
+    /// Puts the state of all files up where somebody may look at it.
+    fn put_up_files(&self, now: Instant) {
+        let Some(board) = &self.links.stats.board else {
+            return;
+        };
+        let files = self.files.values().map(|followed| Seen {
+            id: followed.id,
+            path: &followed.path,
+            inode: followed.inode,
+            size: followed.size.max(followed.size_seen).max(followed.offset),
+            offset: followed.offset,
+            handed_on: followed.handed_on,
+            is_unfinished: followed.unfinished_since.is_some(),
+            is_rotated: followed.detached_at.is_some(),
+            grown_at: followed.grown_at,
+        });
+        board.put_up(now, files, self.failing.len());
     }
 
     /// Looks at the sizes of the files that inotify does not report.
@@ -168,6 +190,7 @@ impl Tail {
                 continue;
             }
             if let Some(followed) = self.files.remove(&id) {
+                report::debug(|| format!("{}: done and let go of", followed.path.display()));
                 self.forget(&followed, Some(followed.handed_on));
             }
         }

@@ -28,6 +28,8 @@ pub(crate) struct Left {
     pub(super) files: HashMap<Inode, LeftFile>,
     /// Standard input, where it was read.
     pub(super) stdin: Option<Stdin>,
+    /// The last number of a file.
+    pub(super) last_id: u64,
     /// What this process has written.
     pub(super) own_files: OwnFiles,
     /// The checkpoint that the tail began with, where it did not find all of it again.
@@ -69,6 +71,7 @@ impl Tail {
             discover,
             files,
             stdin: self.stdin,
+            last_id: self.next_id,
             own_files: self.own_files,
             loaded: self.links.loaded,
         }

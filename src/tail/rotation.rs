@@ -221,6 +221,10 @@ impl Tail {
         }
         followed.size_seen = metadata.len();
         let id = followed.id;
+        report::debug(|| {
+            let (path, offset) = (path.display(), followed.offset);
+            format!("{path}: followed from byte {offset} of {}", metadata.len())
+        });
         self.watch(&mut followed);
         self.tell(Message::Opened(id, followed.entry()));
         self.by_inode.insert(inode, id);

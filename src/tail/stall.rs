@@ -124,6 +124,7 @@ impl Tail {
         position: Position,
         now: Instant,
     ) -> io::Result<()> {
+        self.links.stats.add_file_error();
         if followed.retry.failed(now, position.offset) {
             report::warning(&format!(
                 "{}: cannot be read from byte {} on (I/O error): opened again; if that does not help \

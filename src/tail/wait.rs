@@ -67,6 +67,10 @@ impl Tail {
     }
 
     pub(super) fn timeout(&self) -> Duration {
+        // A rest that took long has taken the hints of what came meanwhile: no event will tell.
+        if !self.ready.is_empty() {
+            return Duration::ZERO;
+        }
         let now = Instant::now();
         let mut due = self.ticked_at + TICK_INTERVAL;
         if !self.polled.is_empty() {
