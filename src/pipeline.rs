@@ -83,14 +83,14 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
         Some(metrics) => Stats::watched(metrics.per_file),
         None => Stats::new(),
     });
-    if let Some(address) = listener.as_ref().and_then(Listener::address) {
-        report::notice(&format!("metrics and dashboard are at http://{address}/"));
-    }
     let mut carried = Carried::new(reload.is_some());
     let mut shutdown = Shutdown::new()?;
     let mut threads = Threads::start(&config, &stats, &shutdown, &mut carried)?;
+    let mut metrics = MetricsThread::start(&listener, &config, &stats, &shutdown, &mut threads)?;
+    if let Some(address) = listener.as_ref().and_then(Listener::address) {
+        report::notice(&format!("metrics and dashboard are at http://{address}/"));
+    }
     let result = loop {
-        let metrics = MetricsThread::start(&listener, &config, &stats, &shutdown, &mut threads)?;
         let end = supervise(&config, &signals, &shutdown, &stats, &threads, &mut reload)?;
         let grace = match end {
             // Two pipelines must not go on at the same time, so the next one is worth any wait.
@@ -117,6 +117,7 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
         shutdown = Shutdown::new()?;
         let is_last = next.is_none();
         threads = go_on(&mut config, next, &stats, &shutdown, &mut carried)?;
+        metrics = MetricsThread::start(&listener, &config, &stats, &shutdown, &mut threads)?;
         if is_last {
             shutdown.begin(config.shutdown_timeout);
         } else {
