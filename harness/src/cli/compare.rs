@@ -80,6 +80,7 @@ impl CompareArgs {
         let mut profile = self.profile.profile();
         if let Some(rounds) = self.rounds {
             profile.rounds = rounds;
+            profile.rate_rounds = profile.rate_rounds.min(rounds);
         }
         if let Some(lines) = self.drain_lines {
             profile.drain_lines = lines;
