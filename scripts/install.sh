@@ -114,10 +114,10 @@ list_entries() {
 # Prints the folders above the paths of standard input that are to be noted: those that are not there
 # yet, and those that an earlier installation made. The prefix itself is `./`.
 folders_above() {
-  while IFS= read -r path; do
-    while [ "$path" != . ]; do
-      path=$(dirname "$path")
-      if [ ! -d "$prefix/$path" ] || is_ours "$path/"; then printf '%s/\n' "$path"; fi
+  while IFS= read -r entry; do
+    while [ "$entry" != . ]; do
+      entry=$(dirname "$entry")
+      if [ ! -d "$prefix/$entry" ] || is_ours "$entry/"; then printf '%s/\n' "$entry"; fi
     done
   done | sort -u
 }
@@ -152,11 +152,11 @@ place() {
 
 # Paths of the archive that belong on this system, in order.
 tree_paths() {
-  (cd "$tree" && find . -type f -o -type l) | sed 's|^\./||' | sort | while IFS= read -r path; do
-    case $path in
+  (cd "$tree" && find . -type f -o -type l) | sed 's|^\./||' | sort | while IFS= read -r entry; do
+    case $entry in
       # A user's own systemd does not look there, and cannot give the service a user of its own.
-      lib/systemd/*) [ "$is_root" = no ] || printf '%s\n' "$path" ;;
-      *) printf '%s\n' "$path" ;;
+      lib/systemd/*) [ "$is_root" = no ] || printf '%s\n' "$entry" ;;
+      *) printf '%s\n' "$entry" ;;
     esac
   done
 }
@@ -164,7 +164,7 @@ tree_paths() {
 install_tree() {
   tree_paths >"$work/paths"
   printf '%s\n' "$list_path" >>"$work/paths"
-  while IFS= read -r path; do require_ours "$path"; done <"$work/paths"
+  while IFS= read -r entry; do require_ours "$entry"; done <"$work/paths"
   folders_above <"$work/paths" >"$work/folders"
   sort -u "$work/paths" "$work/folders" >"$work/new"
   # The list comes first, with what was here and what is about to be: an installation that was
@@ -172,15 +172,15 @@ install_tree() {
   list_entries | sort -u - "$work/new" >"$work/both"
   mkdir -p "$prefix/${list_path%/*}" || fail "cannot make the folder $prefix/${list_path%/*}"
   replace_list "$work/both"
-  while IFS= read -r path; do
-    mkdir -p "$prefix/$path" || fail "cannot make the folder $prefix/$path"
+  while IFS= read -r entry; do
+    mkdir -p "$prefix/$entry" || fail "cannot make the folder $prefix/$entry"
   done <"$work/folders"
-  while IFS= read -r path; do
-    [ "$path" = "$list_path" ] || place "$path"
+  while IFS= read -r entry; do
+    [ "$entry" = "$list_path" ] || place "$entry"
   done <"$work/paths"
   # What an earlier version had and this one has not.
-  sort -r "$work/both" | while IFS= read -r path; do
-    grep -F -x -q -e "$path" "$work/new" || remove "$path"
+  sort -r "$work/both" | while IFS= read -r entry; do
+    grep -F -x -q -e "$entry" "$work/new" || remove "$entry"
   done
   replace_list "$work/new"
 }
@@ -244,9 +244,9 @@ uninstall_ves() {
   # Backwards, so that files come before their folders. The list itself is the last file that goes: a
   # removal that was interrupted can be repeated.
   list_entries | sort -r | grep -F -x -v -e "$list_path" >"$work/old" || :
-  grep -v '/$' "$work/old" | while IFS= read -r path; do remove "$path"; done
+  grep -v '/$' "$work/old" | while IFS= read -r entry; do remove "$entry"; done
   remove "$list_path"
-  grep '/$' "$work/old" | while IFS= read -r path; do remove "$path"; done
+  grep '/$' "$work/old" | while IFS= read -r entry; do remove "$entry"; done
   say "removed VES from $prefix; configuration, checkpoints and collected records are left as they are"
 }
 
