@@ -32,6 +32,12 @@ fn visible() -> Command {
     if let Some(about) = all.get_about() {
         command = command.about(about.clone());
     }
+    if let Some(about) = all.get_long_about() {
+        command = command.long_about(about.clone());
+    }
+    if let Some(text) = all.get_after_long_help() {
+        command = command.after_long_help(text.clone());
+    }
     command
 }
 
