@@ -1,6 +1,7 @@
 //! The machine and the circumstances of a comparison, as far as they can be seen from here.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
@@ -47,13 +48,30 @@ pub(crate) fn describe(
     })
 }
 
-/// The command as it was given, without the folders of this machine.
+/// The command as it was given, without the folders of this machine: who reads a report has others.
 fn command() -> Vec<String> {
-    let mut words: Vec<String> = std::env::args().collect();
-    if let Some(program) = words.first_mut() {
-        *program = "ves-harness".to_owned();
+    let words = std::env::args()
+        .skip(1)
+        .map(|word| match word.split_once('=') {
+            Some((name, path)) if path.starts_with('/') => format!("{name}={}", file_name(path)),
+            _ => word,
+        });
+    std::iter::once("ves-harness".to_owned())
+        .chain(words)
+        .collect()
+}
+
+/// The path of a program of the system; the name alone of any other.
+pub(crate) fn shown_path(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.starts_with("/usr/") {
+        true => text,
+        false => file_name(&text).to_owned(),
     }
-    words
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 fn host() -> String {

@@ -11,8 +11,10 @@ use procfs::process::Process;
 use crate::clock::{self, monotonic_ns};
 use crate::results::Sample;
 
-/// Time between two samples.
+/// Time between two samples, and between the first ones: some have done their work in a moment.
 const INTERVAL: Duration = Duration::from_millis(100);
+const FIRST_INTERVAL: Duration = Duration::from_millis(10);
+const FIRST_COUNT: u32 = 50;
 
 /// The proportional size is asked for once per so many samples: the kernel walks all pages for it.
 const PSS_EVERY: u32 = 10;
@@ -203,7 +205,10 @@ fn take(run: &str, root: i32, with_pss: bool, is_over: &AtomicBool) -> Samples {
         }
         taken.rss_peak = taken.rss_peak.max(rss_peak(root));
         count += 1;
-        next += INTERVAL;
+        next += match count <= FIRST_COUNT {
+            true => FIRST_INTERVAL,
+            false => INTERVAL,
+        };
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     taken.own_cpu = clock::thread_cpu();

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::Definition;
 use super::template::{Values, render};
+use crate::manifest::shown_path;
 use crate::results::{CollectorFacts, SinkKind};
 use crate::verify::expectation::{Fidelity, HOST};
 
@@ -173,7 +174,7 @@ pub(crate) fn facts(definition: &Definition, installed: Option<&Installed>) -> C
     if let Some(installed) = installed {
         let program = &installed.program;
         facts.version = installed.version();
-        facts.path = program.display().to_string();
+        facts.path = shown_path(program);
         facts.sha256 = sha256(program).unwrap_or_default();
         facts.binary_bytes = fs::metadata(program).map_or(0, |metadata| metadata.len());
         facts.closure_bytes = closure_bytes(program).unwrap_or(facts.binary_bytes);

@@ -75,14 +75,14 @@ impl ProfileName {
                 name: "full",
                 // Fewer than six give no 95 % interval.
                 rounds: 6,
-                rate_rounds: 3,
+                rate_rounds: 2,
                 drain_lines: 1_000_000,
                 rates: vec![10_000, 50_000, 100_000, 200_000],
-                warm_up: Duration::from_secs(2),
-                window: Duration::from_secs(6),
+                warm_up: Duration::from_millis(1500),
+                window: Duration::from_secs(5),
                 idle_settle: Duration::from_secs(1),
                 idle_window: Duration::from_secs(3),
-                wakes: 3,
+                wakes: 2,
                 quiet: Duration::from_secs(12),
                 settle: Duration::from_millis(500),
                 patience: Duration::from_secs(10),
@@ -111,7 +111,7 @@ impl Profile {
         // The settings of the documentation are for comparison: fewer repeats and sinks.
         let (rounds, rate_rounds) = match (is_tuned, is_full) {
             (true, _) => (self.rounds, self.rate_rounds),
-            (false, true) => (self.rounds.div_ceil(3), self.rate_rounds.div_ceil(3)),
+            (false, true) => (self.rounds.div_ceil(6), self.rate_rounds.div_ceil(2)),
             (false, false) => (0, 0),
         };
         let cell = |phase, sink, rate, is_pinned, rounds| Cell {
@@ -121,7 +121,14 @@ impl Profile {
             is_pinned,
             rounds,
         };
-        let mut cells = vec![cell(Phase::Startup, SinkKind::File, None, false, rounds)];
+        let start_rounds = rounds.div_ceil(2);
+        let mut cells = vec![cell(
+            Phase::Startup,
+            SinkKind::File,
+            None,
+            false,
+            start_rounds,
+        )];
         let drains = [
             SinkKind::Null,
             SinkKind::File,
@@ -130,15 +137,22 @@ impl Profile {
         ];
         for sink in drains {
             if is_tuned || matches!(sink, SinkKind::File | SinkKind::Http) {
+                // Not all have TCP: it is for those that have no HTTP.
+                let rounds = match sink {
+                    SinkKind::Tcp => rounds.div_ceil(3),
+                    _ => rounds,
+                };
                 cells.push(cell(Phase::Drain, sink, None, false, rounds));
             }
         }
         for &rate in &self.rates {
-            let live = |sink, rounds| cell(Phase::Rate, sink, Some(rate), true, rounds);
-            cells.push(live(SinkKind::File, rate_rounds));
-            if is_full && is_tuned {
-                cells.push(live(SinkKind::Http, rate_rounds.div_ceil(3)));
-            }
+            cells.push(cell(
+                Phase::Rate,
+                SinkKind::File,
+                Some(rate),
+                true,
+                rate_rounds,
+            ));
         }
         if self.wakes > 0 && is_tuned {
             cells.push(cell(Phase::Wake, SinkKind::File, None, true, rounds.min(1)));

@@ -1,10 +1,31 @@
-//! Whether a log is in memory before a run: who reads first must not pay for the disk.
+//! Whether a log and the memory for what is made of it are there before a run: who reads first must not
+//! pay for the disk, and who writes first must not pay for memory that a virtual machine has to fetch
+//! from its host.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+
+/// Touches that much memory on the file system of `folder` and gives it back: the pages that were freed
+/// last are taken first.
+///
+/// # Errors
+/// When there is not as much.
+pub(super) fn warm_memory(folder: &Path, bytes: usize) -> Result<()> {
+    let path = folder.join("warm");
+    let block = vec![1; 1 << 20];
+    let mut file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
+    for _ in 0..bytes.div_ceil(block.len()) {
+        file.write_all(&block).with_context(|| {
+            format!("write {}: is there room for {bytes} bytes?", path.display())
+        })?;
+    }
+    drop(file);
+    fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))
+}
 
 /// Reads the file so that all of it is in the page cache, and gives how much of it is, in percent,
 /// by util-linux's `fincore`; 100 where that is missing, as the file has just been read.

@@ -30,6 +30,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Records that come twice come soon after those that came once.
 const LAST_LOOK: Duration = Duration::from_millis(200);
 
+/// Memory that a collector may take.
+const COLLECTOR_BYTES: usize = 128 << 20;
+
 /// Random bytes in the environment of a collector.
 const PADDING_MAX: u64 = 1024;
 
@@ -180,6 +183,7 @@ impl Bench<'_> {
     ) -> Result<Vec<Sample>> {
         let lines = self.backlog_lines(cell.phase);
         let log = self.write_log(lines, run)?;
+        self.warm_memory(lines)?;
         let expectation = self.expectation(installed);
         let expected = expectation.count(lines);
         let room = self.dataset.lines(1, lines).len() * 2;
@@ -222,6 +226,7 @@ impl Bench<'_> {
     ) -> Result<Vec<Sample>> {
         let lines = self.backlog_lines(cell.phase);
         let log = self.write_log(lines, run)?;
+        self.warm_memory(lines)?;
         let sink = Sink::open(cell.sink, folder, 0, COARSE)?;
         let mut process = self.start(installed, config, cell, folder, &log, &sink)?;
         let sampler = Sampler::start(&run.id, process.pid(), true)?;
@@ -330,6 +335,8 @@ impl Bench<'_> {
         let first = primer(expectation)?;
         let log = self.write_log(first, run)?;
         let rate = cell.rate.context("a rate")?;
+        let length = (self.profile.warm_up + self.profile.window).as_secs_f64();
+        self.warm_memory((length * f64::from(rate)) as usize)?;
         let room = self.dataset.lines(1, self.dataset.count()).len() * 2;
         let sink = Sink::open(cell.sink, folder, room, SHARP)?;
         let mut process = self.start(installed, config, cell, folder, &log, &sink)?;
@@ -471,6 +478,14 @@ impl Bench<'_> {
             .with_context(|| format!("write {}", log.display()))?;
         run.resident_percent = Some(super::residency::warm(&log)?);
         Ok(log)
+    }
+
+    /// Has memory ready for what will be written in a run over so many lines: what is still to be added
+    /// to the log, its records, and the collector's own.
+    fn warm_memory(&self, lines: usize) -> Result<()> {
+        let log = self.dataset.lines(1, lines.min(self.dataset.count())).len();
+        let bytes = 3 * log + COLLECTOR_BYTES;
+        super::residency::warm_memory(&self.base.join("run"), bytes)
     }
 
     /// Waits until that many records have come, or until nothing more comes for as long as is
