@@ -37,6 +37,9 @@ pub(crate) fn run(args: &SelftestArgs) -> Result<()> {
     }
     let interrupt = Interrupt::catch()?;
     let profile = Profile {
+        // It stands still two seconds after its start, which has to be well inside the window.
+        warm_up: Duration::from_secs(1),
+        window: Duration::from_secs(3),
         patience: Duration::from_secs(3),
         ..ProfileName::Quick.profile()
     };
