@@ -102,7 +102,7 @@ mod tests {
             assert_eq!(collectors, [0, 1, 2]);
         }
         let default = planned.iter().filter(|run| run.entrant.config == "default");
-        assert!(default.clone().all(|run| run.round <= 1) && default.count() > 6);
+        assert!(default.clone().all(|run| run.round <= 1) && default.count() == 3);
     }
 
     #[test]

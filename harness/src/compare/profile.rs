@@ -111,7 +111,7 @@ impl Profile {
         // The settings of the documentation are for comparison: fewer repeats and sinks.
         let (rounds, rate_rounds) = match (is_tuned, is_full) {
             (true, _) => (self.rounds, self.rate_rounds),
-            (false, true) => (self.rounds.div_ceil(6), self.rate_rounds.div_ceil(2)),
+            (false, true) => (self.rounds.div_ceil(6), 0),
             (false, false) => (0, 0),
         };
         let cell = |phase, sink, rate, is_pinned, rounds| Cell {
