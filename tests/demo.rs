@@ -11,10 +11,11 @@ mod watched;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use util::{Bench, Ves, append, records, wait_until};
 use watched::Watched;
@@ -50,14 +51,16 @@ impl Demo {
         command
             .args(args)
             .current_dir(bench.path("logs"))
-            .env("TMPDIR", temporary(&bench));
+            .env("TMPDIR", temporary(&bench))
+            .process_group(0);
         let ves = Ves::start_into(command, &bench.out(), &bench.path("stderr"));
         Demo { bench, ves }
     }
 
+    /// To its whole group, as a terminal does it.
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.ves.pid().cast_signed()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process_group(pid, signal).unwrap();
     }
 
     /// The process of its `ves collect`.
@@ -360,4 +363,68 @@ fn the_other_name_has_the_bench_too() {
     assert!(output.status.success());
     let results: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(results["load"]["backlog"]["lines"], 5000);
+}
+
+/// The demo for a stage, without its pauses.
+fn stage(bench: &Bench) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(root.join("scripts/demo.sh"));
+    command
+        .arg("--fast")
+        .env("VES", env!("CARGO_BIN_EXE_ves"))
+        .env("TMPDIR", temporary(bench));
+    command
+}
+
+/// Processes that work in a folder.
+fn working_in(folder: &Path) -> usize {
+    let folder = std::fs::canonicalize(folder).unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let folders = processes.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
+    folders.filter(|cwd| cwd.starts_with(&folder)).count()
+}
+
+#[test]
+fn the_demo_for_a_stage_proves_that_nothing_is_lost() {
+    let bench = Bench::new();
+    let output = stage(&bench).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{errors}");
+    assert_eq!(errors, "");
+    for words in [
+        "== 1. ",
+        "dashboard: http://127.0.0.1:",
+        "$ mv logs/access.log logs/access.log.1\n",
+        "$ kill -9 ",
+        "# twice\n0\n",
+        "Nothing was lost, nothing came twice.",
+        "Start to first records",
+        "== 7. ",
+    ] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    assert_eq!(working_in(&temporary(&bench)), 0);
+    let left = std::fs::read_dir(temporary(&bench)).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn the_demo_for_a_stage_cleans_up_when_it_is_interrupted() {
+    let bench = Bench::new();
+    let out = bench.path("said");
+    let mut ves = Ves::start_into(stage(&bench), &out, &bench.path("stderr"));
+    wait_until("the second step", || {
+        std::fs::read_to_string(&out).is_ok_and(|said| said.contains("and so on:"))
+    });
+    assert!(working_in(&temporary(&bench)) > 1);
+    let pid = Pid::from_raw(ves.pid().cast_signed()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(ves.wait().code(), Some(130));
+    let left = std::fs::read_dir(temporary(&bench)).unwrap();
+    assert_eq!(left.count(), 0);
+    // What the writer slept with ends by itself.
+    wait_until("the end of all processes", || {
+        working_in(&temporary(&bench)) == 0
+    });
 }

@@ -27,7 +27,7 @@ pub(super) fn row(screen: &Screen, record: &[u8], columns: usize) -> Option<Stri
     let cells = [
         (Style::Dim, 8, time.get(..8)?.to_owned()),
         (Style::Dim, 15, visit.remote_addr),
-        (Style::Plain, 6, visit.method?),
+        (Style::Plain, 7, visit.method?),
         (colour_of(status), 3, status.to_string()),
         (
             Style::Dim,
@@ -125,7 +125,7 @@ mod tests {
         let screen = Screen::of(true, true, false);
         let record = RECORD.replace("C1", "\u{9b}");
         let whole = row(&screen, record.as_bytes(), 200).unwrap();
-        let expected = "09:14:03 10.0.0.1        GET    404    5kB /a\"b";
+        let expected = "09:14:03 10.0.0.1        GET     404    5kB /a\"b";
         assert!(whole.starts_with(expected), "{whole}");
         assert!(whole.ends_with("ag\\u{1b}\\u{9b}ent"), "{whole}");
         for columns in [0, 1, 8, 9, 10, 30, 80] {
