@@ -10,14 +10,12 @@ mod follow;
 mod results;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
 use tempfile::TempDir;
 
 use crate::cli::BenchArgs;
 use crate::error::{Error, Result};
+use crate::interrupted::Interrupted;
 use results::Results;
 
 /// A folder in memory, on most systems.
@@ -50,24 +48,11 @@ fn make_folder(wanted: Option<&Path>) -> Result<TempDir> {
     })
 }
 
-/// Whether SIGINT or SIGTERM came.
-#[derive(Debug)]
-struct Interrupted(Arc<AtomicBool>);
-
 impl Interrupted {
-    fn catch() -> Result<Interrupted> {
-        let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, flag.clone())
-                .map_err(Error::system("catch signals"))?;
-        }
-        Ok(Interrupted(flag))
-    }
-
     /// # Errors
-    /// When one came.
+    /// When a signal came.
     fn check(&self) -> Result<()> {
-        if self.0.load(Ordering::Relaxed) {
+        if self.came() {
             let text = "interrupted: what was measured so far is not shown";
             return Err(Error::Unfinished(text.to_owned()));
         }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::child;
+use crate::demo;
 use crate::error::Result;
 
 /// A small, fast and trustworthy log collector: tail, parse, filter, enrich, batch, ship.
@@ -31,11 +33,14 @@ enum Command {
     Collect(Box<CollectArgs>),
     Check(CheckArgs),
     Bench(BenchArgs),
+    #[command(long_flag = "demo")]
+    Demo(DemoArgs),
     #[command(hide = true)]
     BenchCollect(Box<BenchCollectArgs>),
 }
 
-/// What `ves bench` runs and measures: `ves collect` that leaves its figures behind.
+/// What `ves bench` and `ves demo` run: `ves collect` that leaves its figures behind and ends with
+/// them.
 #[derive(Debug, Args)]
 struct BenchCollectArgs {
     /// Where they go, as JSON.
@@ -98,6 +103,39 @@ pub(crate) struct BenchArgs {
     /// Print the results as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Show VES at work, on traffic that it makes or on your file
+///
+/// Writes the access log of a made-up site, rotates it now and then, and collects it with `ves
+/// collect` in a process of its own. Shows a few of the records, live figures, and where the
+/// dashboard is. At the end the numbers in the lines prove that none was lost. With --watch it shows
+/// the records of a file to which you append lines. Needs nothing and leaves no files behind.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Show the records of this file instead; it is made when it is missing, and stays
+    ///
+    /// Lines that are there already are skipped.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) watch: Option<String>,
+
+    /// How long it runs [default: 30s; with --watch, until Ctrl-C]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Lines per second in the mean: they come in waves
+    #[arg(long, value_name = "LINES", default_value_t = 20_000, conflicts_with = "watch",
+          value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub(crate) rate: u32,
+
+    /// Where the dashboard is: ADDR:PORT, or PORT on 127.0.0.1; 0 is a free one
+    #[arg(long, value_name = "ADDR", default_value = "0")]
+    pub(crate) metrics: String,
+
+    /// Where the files of the demo are made, in a folder of their own [default: the folder for
+    /// temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 /// Where the records of a bench go.
@@ -353,6 +391,10 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Collect(args) => collect::run(*args, None),
         Command::Check(args) => check::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::BenchCollect(args) => collect::run(args.collect, Some(&args.figures)),
+        Command::Demo(args) => demo::run(&args),
+        Command::BenchCollect(args) => {
+            child::end_with_parent();
+            collect::run(args.collect, Some(&args.figures))
+        }
     }
 }

@@ -313,7 +313,7 @@ fn json_line(level: Level, message: &str, at: SystemTime) -> String {
 
 /// The text with its control characters escaped: file names and answers of servers are not trusted
 /// with the operator's terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {

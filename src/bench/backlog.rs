@@ -8,11 +8,13 @@ use std::time::Instant;
 
 use ves_load::{Lines, Spec};
 
-use super::collector::{Collector, Run};
+use super::collector::Collector;
 use super::results::{Load, Progress, Results};
-use super::{Interrupted, sink_path};
+use super::sink_path;
+use crate::child::Run;
 use crate::cli::BenchArgs;
 use crate::error::{Error, Result};
+use crate::interrupted::Interrupted;
 
 /// Writes go out in pieces of this size.
 const WRITE_BYTES: usize = 1 << 20;

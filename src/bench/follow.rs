@@ -14,15 +14,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use memchr::memmem::Finder;
 use ves_load::{Lines, Spec};
 
-use super::collector::{Collector, Run};
+use super::collector::Collector;
 use super::results::{Arrivals, Load, Progress, Results};
-use super::{Interrupted, sink_path};
+use super::sink_path;
+use crate::child::Run;
 use crate::cli::{BenchArgs, BenchSink};
 use crate::error::{Error, Result};
+use crate::interrupted::Interrupted;
 use crate::pipeline::Percentiles;
+use crate::sequence::NumberFinder;
 use crate::stats::process::ProcessUsage;
 use crate::stats::{display, histogram, micros};
 
@@ -236,7 +238,7 @@ fn look(plan: &Plan, folder: &Path, recent: &Mutex<Histogram<u64>>, is_over: &At
         counts: vec![0; usize::try_from(plan.count).unwrap_or_default() + 1],
         latencies: Some(histogram()),
     };
-    let number_finder = Finder::new("seq=");
+    let number_finder = NumberFinder::new();
     let mut sink = None;
     let mut offset = 0;
     let mut rest = Vec::new();
@@ -262,7 +264,7 @@ fn look(plan: &Plan, folder: &Path, recent: &Mutex<Histogram<u64>>, is_over: &At
             .unwrap_or_default()
             .split(|&byte| byte == b'\n')
         {
-            if let Some(number) = number_in(record, &number_finder)
+            if let Some(number) = number_finder.find(record)
                 && let Some(latency) = seen.note(plan, number, now)
             {
                 lock(recent).saturating_record(latency);
@@ -271,16 +273,6 @@ fn look(plan: &Plan, folder: &Path, recent: &Mutex<Histogram<u64>>, is_over: &At
         rest.drain(..whole);
     }
     seen
-}
-
-/// The number that the load put into the line of a record.
-fn number_in(record: &[u8], finder: &Finder<'_>) -> Option<u64> {
-    let digits = record.get(finder.find(record)? + 4..)?;
-    let count = digits
-        .iter()
-        .take_while(|digit| digit.is_ascii_digit())
-        .count();
-    std::str::from_utf8(digits.get(..count)?).ok()?.parse().ok()
 }
 
 /// Waits until the sink stops growing, or for as long as is allowed.

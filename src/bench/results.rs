@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::collector::Run;
+use crate::child::Run;
 use crate::cli::{BenchArgs, BenchSink};
 use crate::pipeline::Percentiles;
 use crate::stats::display::{bytes, count, live_line, millis, percent};

@@ -12,6 +12,9 @@ use crate::report;
 /// Time between two live lines.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How a live line begins.
+pub(crate) const LIVE_LINE_START: &str = "Throughput: ";
+
 /// Prints a live line per [`INTERVAL`]: in place on a terminal, below each other elsewhere.
 #[derive(Debug)]
 pub(crate) struct LiveLine {
@@ -51,14 +54,14 @@ impl LiveLine {
 }
 
 /// How wide the terminal is on standard error.
-fn terminal_columns() -> Option<usize> {
+pub(crate) fn terminal_columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok()?;
     // Some say 0 for what they do not know.
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// As much of an ASCII line as fits: one that wraps could not be drawn over.
-fn cut_to(line: &str, columns: Option<usize>) -> &str {
+pub(crate) fn cut_to(line: &str, columns: Option<usize>) -> &str {
     let cut = columns.and_then(|columns| line.get(..columns.saturating_sub(1)));
     cut.unwrap_or(line)
 }
@@ -72,7 +75,9 @@ pub(crate) fn live_line(
     let memory = usage.map_or_else(|| "-".to_owned(), |usage| bytes(usage.rss_bytes));
     let latency = p99_us.map_or_else(|| "-".to_owned(), brief_millis);
     let rate = count(lines_per_second);
-    format!("Throughput: {rate} logs/sec | CPU: {cpu} | Latency p99: {latency} | Memory: {memory}")
+    format!(
+        "{LIVE_LINE_START}{rate} logs/sec | CPU: {cpu} | Latency p99: {latency} | Memory: {memory}"
+    )
 }
 
 /// When a run began and what the process had used by then: `exec` does not set that back.

@@ -30,11 +30,16 @@ impl Answer {
 impl Watched {
     /// Of a `ves` that says where it listens.
     pub(crate) fn of(bench: &Bench) -> Watched {
+        Watched::at(bench, "dashboard are at http://")
+    }
+
+    /// Of a `ves` that says where it listens after `words`; where it said so last.
+    pub(crate) fn at(bench: &Bench, words: &str) -> Watched {
         let mut address = None;
         wait_until("the address of the metrics", || {
             let said = bench.stderr();
-            address = said.lines().find_map(|line| {
-                let (_, url) = line.split_once("dashboard are at http://")?;
+            address = said.lines().rev().find_map(|line| {
+                let (_, url) = line.split_once(words)?;
                 let (address, _) = url.split_once('/')?;
                 Some(address.to_owned())
             });

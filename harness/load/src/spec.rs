@@ -72,6 +72,15 @@ impl Spec {
         }
     }
 
+    /// The same mix from another time on, at another mean rate. For load that is written live: its
+    /// lines are of now.
+    #[must_use]
+    pub fn live(mut self, start_unix_s: u32, lines_per_second: u32) -> Spec {
+        self.start_unix_s = start_unix_s;
+        self.gap_us = 1_000_000 / lines_per_second.max(1);
+        self
+    }
+
     /// Reads and checks a description in TOML.
     ///
     /// # Errors
