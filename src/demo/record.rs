@@ -55,9 +55,9 @@ pub(super) fn row(screen: &Screen, record: &[u8], columns: usize) -> Option<Stri
 
 fn colour_of(status: u16) -> Style {
     match status {
-        ..300 => Style::Green,
-        ..400 => Style::Cyan,
-        ..500 => Style::Yellow,
+        0..300 => Style::Green,
+        300..400 => Style::Cyan,
+        400..500 => Style::Yellow,
         _ => Style::Red,
     }
 }
