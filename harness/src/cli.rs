@@ -6,6 +6,7 @@ mod generate;
 mod reftail;
 mod report;
 mod selftest;
+mod torture;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +17,7 @@ pub(crate) use generate::{GenerateArgs, RotateHow};
 pub(crate) use reftail::ReftailArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use selftest::SelftestArgs;
+pub(crate) use torture::TortureArgs;
 pub(crate) use verify::VerifyArgs;
 
 /// Makes load for log collectors and measures them.
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Prove that the harness sees what it claims to see.
     Selftest(SelftestArgs),
+    /// Do to logs, sinks and collectors what happens to them, and count what was delivered.
+    Torture(TortureArgs),
     /// Tell whether VES has become slower, on a machine that is not quiet.
     Gate(GateArgs),
     /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.

@@ -24,6 +24,7 @@ mod sample;
 mod selftest;
 mod sink;
 mod statistics;
+mod torture;
 mod verify;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Selftest(args) => selftest::run(&args),
+        Command::Torture(args) => torture::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Reftail(args) => reference::run(&args),
         Command::Report(args) => report::run(&args),
