@@ -23,6 +23,7 @@ mod results;
 mod sample;
 mod selftest;
 mod sink;
+mod soak;
 mod statistics;
 mod torture;
 mod verify;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Selftest(args) => selftest::run(&args),
         Command::Torture(args) => torture::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Reftail(args) => reference::run(&args),
         Command::Report(args) => report::run(&args),
