@@ -8,8 +8,8 @@ pub(crate) mod canvas;
 mod latency;
 mod matrix;
 mod memory;
-mod page;
-mod palette;
+pub(crate) mod page;
+pub(crate) mod palette;
 mod scatter;
 
 use std::path::Path;

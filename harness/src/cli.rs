@@ -6,6 +6,8 @@ mod generate;
 mod reftail;
 mod report;
 mod selftest;
+mod soak;
+mod torture;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +18,8 @@ pub(crate) use generate::{GenerateArgs, RotateHow};
 pub(crate) use reftail::ReftailArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use selftest::SelftestArgs;
+pub(crate) use soak::SoakArgs;
+pub(crate) use torture::TortureArgs;
 pub(crate) use verify::VerifyArgs;
 
 /// Makes load for log collectors and measures them.
@@ -36,6 +40,10 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Prove that the harness sees what it claims to see.
     Selftest(SelftestArgs),
+    /// Do to logs, sinks and collectors what happens to them, and count what was delivered.
+    Torture(TortureArgs),
+    /// Run VES for long, rotated and killed, and look for lost lines and growing memory.
+    Soak(SoakArgs),
     /// Tell whether VES has become slower, on a machine that is not quiet.
     Gate(GateArgs),
     /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.

@@ -52,7 +52,7 @@ pub(crate) struct Definition {
     /// What a reader has to know about its figures.
     #[serde(default)]
     pub(crate) notes: Vec<String>,
-    /// `default` and `tuned`.
+    /// `default`, `tuned` and [`DURABLE`].
     pub(crate) config: BTreeMap<String, Variant>,
 }
 
@@ -65,6 +65,10 @@ pub(crate) enum NullEnd {
     /// Its descriptor of the log stands at the end of the log, and it has gone quiet.
     ReadPosition,
 }
+
+/// The configuration that keeps its state over restarts and waits for its sink as well as the
+/// collector can: for `torture`. It is not timed.
+pub(crate) const DURABLE: &str = "durable";
 
 /// One way to configure it.
 #[derive(Clone, Debug, Deserialize)]
@@ -151,8 +155,8 @@ impl Definition {
         );
         for (name, variant) in &self.config {
             ensure!(
-                matches!(name.as_str(), "default" | "tuned"),
-                "[config.{name}]: default and tuned are possible"
+                matches!(name.as_str(), "default" | "tuned" | DURABLE),
+                "[config.{name}]: default, tuned and {DURABLE} are possible"
             );
             for file in &variant.files {
                 let path = self.folder.join(file);
@@ -161,6 +165,11 @@ impl Definition {
         }
         process::signal(&self.stop_signal)?;
         Ok(())
+    }
+
+    /// The configurations that are compared.
+    pub(crate) fn timed_configs(&self) -> impl Iterator<Item = &String> {
+        self.config.keys().filter(|name| *name != DURABLE)
     }
 
     /// The sinks of a configuration.
@@ -172,8 +181,8 @@ impl Definition {
     /// All sinks, of any configuration.
     pub(crate) fn sinks(&self) -> Vec<SinkKind> {
         let all = self
-            .config
-            .values()
+            .timed_configs()
+            .filter_map(|name| self.config.get(name))
             .flat_map(|variant| variant.sinks.keys());
         let mut sinks: Vec<SinkKind> = all.copied().collect();
         sinks.sort_unstable();

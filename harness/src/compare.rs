@@ -5,7 +5,6 @@ pub(crate) mod profile;
 mod residency;
 pub(crate) mod run;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,14 +13,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ves_load::Spec;
 
 use crate::cli::CompareArgs;
-use crate::collector::Definition;
-use crate::collector::installed::{Installed, facts};
+use crate::collector::installed::{self, Installed};
 use crate::cores;
 use crate::dataset::Dataset;
 use crate::interrupt::Interrupt;
 use crate::manifest;
 use crate::report;
-use crate::results::{CollectorFacts, Phase, Run, SinkKind, Table, Verdict};
+use crate::results::{Phase, Run, SinkKind, Table, Verdict};
 use plan::{Entrant, Planned, plan};
 use profile::{Cell, Profile};
 use run::Bench;
@@ -33,7 +31,7 @@ pub(crate) const REPORT_FOLDERS: [&str; 3] = ["configs", "latency", "said"];
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let interrupt = Interrupt::catch()?;
     let profile = args.profile();
-    let (installed, facts) = find_collectors(args)?;
+    let (installed, facts) = installed::find(&args.competitors, &args.peers, &args.bin)?;
     let spec = crate::generate::load_spec(args.spec.as_deref())?;
     let dataset = make_dataset(&spec, args.seed, &profile)?;
     let mut manifest = manifest::describe(args, &profile, &dataset, facts)?;
@@ -65,50 +63,6 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         bail!("{unequal} runs did not deliver what they should have: see the report");
     }
     Ok(())
-}
-
-/// Looks for the programs of all collectors that are asked for.
-fn find_collectors(args: &CompareArgs) -> Result<(Vec<Installed>, Vec<CollectorFacts>)> {
-    let mut definitions = Definition::read_all(&args.competitors)?;
-    let mut named: BTreeMap<&str, &Path> = BTreeMap::new();
-    for (name, path) in &args.bin {
-        named.insert(name, path);
-    }
-    let known: Vec<String> = definitions.iter().map(|d| d.name.clone()).collect();
-    let asked = args
-        .peers
-        .iter()
-        .chain(args.bin.iter().map(|(name, _)| name));
-    for name in asked {
-        ensure!(
-            known.contains(name),
-            "no collector {name:?}: there are {}",
-            known.join(", ")
-        );
-    }
-    if !args.peers.is_empty() {
-        definitions.retain(|definition| args.peers.contains(&definition.name));
-    }
-    let mut installed = Vec::new();
-    let mut all_facts = Vec::new();
-    for definition in &definitions {
-        let named = named.get(definition.name.as_str()).copied();
-        let found = Installed::find(definition, named);
-        if found.is_none() {
-            let title = &definition.title;
-            ensure!(
-                named.is_none(),
-                "--bin {}={}: there is no such file",
-                definition.name,
-                named.unwrap_or(Path::new("")).display()
-            );
-            eprintln!("{title} is not installed: {}", definition.install);
-        }
-        all_facts.push(facts(definition, found.as_ref()));
-        installed.extend(found);
-    }
-    ensure!(!installed.is_empty(), "none of the collectors is installed");
-    Ok((installed, all_facts))
 }
 
 fn make_dataset(spec: &Spec, seed: u64, profile: &Profile) -> Result<Dataset> {
@@ -248,7 +202,7 @@ fn measure_one(
 fn entrants(args: &CompareArgs, installed: &[Installed]) -> Vec<Entrant> {
     let mut entrants = Vec::new();
     for (index, collector) in installed.iter().enumerate() {
-        for config in collector.definition.config.keys() {
+        for config in collector.definition.timed_configs() {
             if args.config.is_empty() || args.config.contains(config) {
                 entrants.push(Entrant {
                     collector: index,

@@ -23,7 +23,9 @@ mod results;
 mod sample;
 mod selftest;
 mod sink;
+mod soak;
 mod statistics;
+mod torture;
 mod verify;
 
 use std::process::ExitCode;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Selftest(args) => selftest::run(&args),
+        Command::Torture(args) => torture::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Reftail(args) => reference::run(&args),
         Command::Report(args) => report::run(&args),

@@ -22,13 +22,12 @@ pub(crate) fn describe(
     dataset: &Dataset,
     collectors: Vec<CollectorFacts>,
 ) -> Result<Manifest> {
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     let dataset_name = args.spec.as_ref().map_or_else(
         || "nginx.toml".to_owned(),
         |path| path.display().to_string(),
     );
     Ok(Manifest {
-        date: now.get(..10).unwrap_or_default().to_owned(),
+        date: date(),
         host: host(),
         profile: profile.name.to_owned(),
         command: command(),
@@ -48,8 +47,14 @@ pub(crate) fn describe(
     })
 }
 
+/// The day.
+pub(crate) fn date() -> String {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    now.get(..10).unwrap_or_default().to_owned()
+}
+
 /// The command as it was given, without the folders of this machine: who reads a report has others.
-fn command() -> Vec<String> {
+pub(crate) fn command() -> Vec<String> {
     let words = std::env::args()
         .skip(1)
         .map(|word| match word.split_once('=') {
@@ -74,7 +79,8 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn host() -> String {
+/// The name of this machine, as far as it can stand in the name of a file.
+pub(crate) fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name: String = name
         .trim()

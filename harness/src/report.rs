@@ -3,7 +3,7 @@
 
 mod delivery;
 mod losses;
-mod markdown;
+pub(crate) mod markdown;
 mod phases;
 mod setting;
 #[cfg(test)]

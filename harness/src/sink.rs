@@ -95,6 +95,17 @@ impl Sink {
         }
     }
 
+    /// What came until now.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn so_far(&self) -> Result<Capture> {
+        match &self.endpoint {
+            Endpoint::File(watcher) => Ok(Capture::whole(watcher.bytes()?)),
+            _ => Ok(self.recorder.copy()),
+        }
+    }
+
     /// Ends the sink and gives what came.
     ///
     /// # Errors

@@ -4,19 +4,14 @@
 use std::path::Path;
 
 use anyhow::Result;
-use plotters::style::{Color, RGBColor, WHITE};
+use plotters::style::{Color, WHITE};
 
 use super::canvas::{Align, Area};
 use super::page::{self, Legend, Page};
-use super::palette::{FAINT, GRID, INK};
+use super::palette::{EQUAL, FAILED, FAINT, GRID, INK, UNEQUAL, UNSEEN};
 use crate::cells::{Cell, Entry};
 use crate::figures::count;
 use crate::results::{Phase, Results, Run, SinkKind, Verdict};
-
-const EQUAL: RGBColor = RGBColor(207, 232, 245);
-const UNEQUAL: RGBColor = RGBColor(245, 190, 120);
-const FAILED: RGBColor = RGBColor(70, 70, 70);
-const UNSEEN: RGBColor = RGBColor(240, 240, 240);
 
 /// Draws `name`.
 pub(super) fn draw(

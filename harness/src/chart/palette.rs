@@ -14,6 +14,12 @@ pub(crate) const FAINT: RGBColor = RGBColor(96, 96, 96);
 /// Lines behind the data.
 pub(crate) const GRID: RGBColor = RGBColor(222, 222, 222);
 
+/// Fields of a matrix: all is as it should be, something is not, it failed, nothing was seen.
+pub(crate) const EQUAL: RGBColor = RGBColor(207, 232, 245);
+pub(crate) const UNEQUAL: RGBColor = RGBColor(245, 190, 120);
+pub(crate) const FAILED: RGBColor = RGBColor(70, 70, 70);
+pub(crate) const UNSEEN: RGBColor = RGBColor(240, 240, 240);
+
 const VES: RGBColor = RGBColor(213, 94, 0);
 /// Collectors that have a colour of their own wherever they appear.
 const KNOWN: [(&str, RGBColor, Shape); 6] = [

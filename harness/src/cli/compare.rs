@@ -92,7 +92,8 @@ impl CompareArgs {
     }
 }
 
-fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {
+/// `NAME=PATH`.
+pub(super) fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => {
             Ok((name.to_owned(), PathBuf::from(path)))

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use super::Definition;
@@ -46,6 +46,68 @@ pub(crate) struct Prepared {
     pub(crate) files: Vec<(String, String)>,
 }
 
+impl Prepared {
+    /// Has another program start it: the words before its own.
+    pub(crate) fn wrap(&mut self, wrapper: &[String]) {
+        let Some((program, arguments)) = wrapper.split_first() else {
+            return;
+        };
+        let own = self.program.display().to_string();
+        let mut all = arguments.to_vec();
+        all.push(own);
+        all.append(&mut self.arguments);
+        self.arguments = all;
+        self.program = PathBuf::from(program);
+    }
+}
+
+/// The collectors of `folder` with these names, or all, that are on this machine, and what a report
+/// says of each. `named` are programs that were given.
+///
+/// # Errors
+/// When a name is not known, a program that was given is not there, or none is installed.
+pub(crate) fn find(
+    folder: &Path,
+    names: &[String],
+    named: &[(String, PathBuf)],
+) -> Result<(Vec<Installed>, Vec<CollectorFacts>)> {
+    let mut definitions = Definition::read_all(folder)?;
+    let known: Vec<String> = definitions.iter().map(|it| it.name.clone()).collect();
+    for name in names.iter().chain(named.iter().map(|(name, _)| name)) {
+        ensure!(
+            known.contains(name),
+            "no collector {name:?}: there are {}",
+            known.join(", ")
+        );
+    }
+    if !names.is_empty() {
+        definitions.retain(|definition| names.contains(&definition.name));
+    }
+    let mut installed = Vec::new();
+    let mut all_facts = Vec::new();
+    for definition in &definitions {
+        let path = named.iter().rfind(|(name, _)| *name == definition.name);
+        let path = path.map(|(_, path)| path.as_path());
+        let found = Installed::find(definition, path);
+        if found.is_none() {
+            ensure!(
+                path.is_none(),
+                "--bin {}={}: there is no such file",
+                definition.name,
+                path.unwrap_or(Path::new("")).display()
+            );
+            eprintln!(
+                "{} is not installed: {}",
+                definition.title, definition.install
+            );
+        }
+        all_facts.push(facts(definition, found.as_ref()));
+        installed.extend(found);
+    }
+    ensure!(!installed.is_empty(), "none of the collectors is installed");
+    Ok((installed, all_facts))
+}
+
 impl Installed {
     /// Looks for the program, or takes the one that is named.
     pub(crate) fn find(definition: &Definition, named: Option<&Path>) -> Option<Installed> {
@@ -73,6 +135,8 @@ impl Installed {
             .get(config)
             .with_context(|| format!("{} has no {config} configuration", definition.name))?;
         let mut values = self.values(site);
+        let state = site.folder.join("state");
+        fs::create_dir_all(&state).with_context(|| format!("create {}", state.display()))?;
         let sink = variant
             .sinks
             .get(&site.sink)
@@ -120,7 +184,10 @@ impl Installed {
         Values::from([
             ("program", self.program.display().to_string()),
             ("folder", site.folder.display().to_string()),
+            ("state", site.folder.join("state").display().to_string()),
             ("watch", site.log.display().to_string()),
+            ("watch_folder", display(site.log.parent())),
+            ("watch_name", display(site.log.file_name().map(Path::new))),
             ("sink_path", site.sink_path.display().to_string()),
             ("sink_host", host),
             ("sink_port", port),
@@ -150,6 +217,10 @@ impl Installed {
         };
         version_in(&String::from_utf8_lossy(&text))
     }
+}
+
+fn display(path: Option<&Path>) -> String {
+    path.unwrap_or(Path::new("")).display().to_string()
 }
 
 /// What a report says about a collector, installed or not.

@@ -2,14 +2,14 @@
 
 /// A table that is being filled.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these columns.
-    pub(super) fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Table {
+    pub(crate) fn new<T: Into<String>>(head: impl IntoIterator<Item = T>) -> Table {
         Table {
             head: head.into_iter().map(Into::into).collect(),
             rows: Vec::new(),
@@ -17,18 +17,18 @@ impl Table {
     }
 
     /// Adds a row; missing columns at its end stay empty.
-    pub(super) fn row<T: Into<String>>(&mut self, row: impl IntoIterator<Item = T>) {
+    pub(crate) fn row<T: Into<String>>(&mut self, row: impl IntoIterator<Item = T>) {
         let mut row: Vec<String> = row.into_iter().map(Into::into).collect();
         row.resize(self.head.len(), String::new());
         self.rows.push(row);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// The table with an empty line behind it. Columns that are empty in every row are left out.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let kept: Vec<usize> = (0..self.head.len())
             .filter(|column| self.rows.iter().any(|row| !row[*column].is_empty()))
             .collect();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::monotonic_ns;
 
 /// Everything that a sink got.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Capture {
     bytes: Vec<u8>,
     /// Up to which byte had come, and when; both grow.
@@ -119,6 +119,11 @@ impl Recorder {
         let first = inner.capture.stamps.iter().find(|(end, _)| *end > 0)?;
         let last = inner.capture.stamps.last()?;
         Some((first.1, last.1))
+    }
+
+    /// A copy of what came until now.
+    pub(crate) fn copy(&self) -> Capture {
+        self.lock().capture.clone()
     }
 
     /// Gives what came.

@@ -2,6 +2,7 @@
 //! bytes are read when the run is over.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,18 +72,31 @@ impl Watcher {
         counted.newlines
     }
 
+    /// What is in the file now.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>> {
+        read(&self.path)
+    }
+
     pub(super) fn close(self) -> Result<()> {
         self.is_over.store(true, Ordering::Release);
+        let (path, recorder) = (self.path, self.recorder);
         if let Err(panic) = self.thread.join() {
             std::panic::resume_unwind(panic);
         }
-        if self.path.exists() {
-            let bytes = std::fs::read(&self.path)
-                .with_context(|| format!("read {}", self.path.display()))?;
-            self.recorder.note_size(bytes.len() as u64, monotonic_ns());
-            self.recorder.fill(bytes);
+        let bytes = read(&path)?;
+        if !bytes.is_empty() {
+            recorder.note_size(bytes.len() as u64, monotonic_ns());
+            recorder.fill(bytes);
         }
         Ok(())
+    }
+}
+
+/// The bytes of a file; none where there is none.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.with_context(|| format!("read {}", path.display())),
     }
 }
 

@@ -1,5 +1,6 @@
 //! An HTTP server that answers every POST with 200 and keeps its body.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -77,6 +78,45 @@ fn serve(server: &tiny_http::Server, recorder: &Recorder) {
 }
 
 fn read(request: &mut Request, body: &mut Vec<u8>) -> std::io::Result<()> {
-    body.reserve(request.body_length().unwrap_or_default());
-    request.as_reader().read_to_end(body).map(drop)
+    let length = request.body_length();
+    body.reserve(length.unwrap_or_default());
+    request.as_reader().read_to_end(body)?;
+    // A connection that was cut ends a body like any other end: half a batch is none.
+    if length.is_some_and(|length| length != body.len()) {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// Sends a request whose body is to have `length` bytes. Gives the answer.
+    fn post(address: SocketAddr, length: usize, body: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all((head + body).as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_body_that_was_cut_is_no_batch() {
+        let recorder = Recorder::default();
+        let server = Server::start(&recorder).unwrap();
+        let whole = post(server.address(), 4, "{}\n{");
+        assert!(whole.starts_with("HTTP/1.1 200"), "{whole}");
+        let cut = post(server.address(), 400, "{}\n{\"a\":");
+        assert!(!cut.starts_with("HTTP/1.1 200"), "{cut}");
+        server.close();
+        let capture = recorder.take();
+        let records: Vec<&[u8]> = capture.records().map(|(record, _)| record).collect();
+        assert_eq!(records, [&b"{}"[..], b"{"]);
+    }
 }

@@ -70,12 +70,7 @@ impl Expectation {
         for &end in ends {
             let line = bytes.get(start..end.saturating_sub(1)).unwrap_or_default();
             start = end;
-            digests.push(match fidelity {
-                Fidelity::Raw => Some(raw(line)),
-                Fidelity::Full => full(line).with_context(|| {
-                    format!("not a combined line: {}", String::from_utf8_lossy(line))
-                })?,
-            });
+            digests.push(of_line(line, fidelity)?);
         }
         Ok(Expectation { digests })
     }
@@ -89,6 +84,18 @@ impl Expectation {
     /// The record of line `number`; none where it is to be dropped or there is no such line.
     pub(crate) fn record(&self, number: usize) -> Option<Digest> {
         self.digests.get(number).copied().flatten()
+    }
+}
+
+/// What is to come of one line without its newline; nothing where it is to be dropped.
+///
+/// # Errors
+/// When it is not a combined line with all that the work needs.
+pub(crate) fn of_line(line: &[u8], fidelity: Fidelity) -> Result<Option<Digest>> {
+    match fidelity {
+        Fidelity::Raw => Ok(Some(raw(line))),
+        Fidelity::Full => full(line)
+            .with_context(|| format!("not a combined line: {}", String::from_utf8_lossy(line))),
     }
 }
 
