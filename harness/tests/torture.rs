@@ -125,13 +125,14 @@ fn a_clean_collector_is_clean_and_the_report_is_whole() {
 
 #[test]
 fn each_fault_is_seen_and_named() {
+    type IsSeen = fn(&Row) -> bool;
     let lost = |row: &Row| row.counts() == [3, 0, 0, 0] && row.verdict == "wrong";
     let twice = |row: &Row| {
         let [lost, duplicated, corrupted, _] = row.counts();
         lost + corrupted == 0 && duplicated > 0 && row.verdict == "duplicated"
     };
     let order = |row: &Row| row.counts() == [0, 0, 0, 1] && row.verdict == "wrong";
-    let checks: [(&str, fn(&Row) -> bool); 3] = [
+    let checks: [(&str, IsSeen); 3] = [
         ("drop:500", lost),
         ("duplicate-batch", twice),
         ("swap", order),

@@ -8,6 +8,9 @@ use crate::manifest;
 use crate::report::markdown::Table;
 use crate::results::CollectorFacts;
 
+/// A figure of a process at an instant.
+type Figure = fn(&Vitals) -> u64;
+
 /// The first seconds of a process, or the first quarter of its life: what it needs it takes then.
 const WARM_UP_S: f64 = 15.0;
 /// Growth that counts, in bytes over the run.
@@ -130,7 +133,7 @@ impl Report<'_> {
         text += &table.text();
         let head = format!("after {} s of each start", self.warm_up_s());
         let mut table = Table::new([head.as_str(), "least", "most", "slope"]);
-        let rows: [(&str, fn(&Vitals) -> u64, bool); 5] = [
+        let rows: [(&str, Figure, bool); 5] = [
             ("memory of its own (RssAnon)", |it| it.rss_anon_bytes, true),
             ("memory with mapped pages (VmRSS)", |it| it.rss_bytes, true),
             ("descriptors", |it| it.descriptors, false),

@@ -19,11 +19,14 @@ impl Trend {
     }
 }
 
+/// A group, which stretch of time, and the points in it.
+type Block = (u32, i64, Vec<(f64, f64)>);
+
 /// The common slope of groups of points that each have a level of their own (ordinary least squares
 /// with a fixed effect per group). Points are group, time in seconds and figure, in order of time.
 /// `None` for too few points.
 pub(super) fn trend(points: &[(u32, f64, f64)]) -> Option<Trend> {
-    let mut blocks: Vec<(u32, i64, Vec<(f64, f64)>)> = Vec::new();
+    let mut blocks: Vec<Block> = Vec::new();
     for &(group, time, value) in points {
         let index = (time / BLOCK_S) as i64;
         match blocks.last_mut() {
