@@ -32,7 +32,7 @@ pub(crate) struct SoakArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) bin: Option<PathBuf>,
 
-    /// The folder of the report, which must not hold one [default: reports/<date>-soak].
+    /// The folder of the report, which must not hold one [default: reports/DATE-soak].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 

@@ -50,7 +50,7 @@ pub(crate) struct TortureArgs {
     #[arg(long)]
     pub(crate) keep: bool,
 
-    /// The folder of the report, which must not hold one [default: reports/<date>-torture].
+    /// The folder of the report, which must not hold one [default: reports/DATE-torture].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 
