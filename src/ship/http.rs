@@ -7,6 +7,7 @@
 
 mod answer;
 pub(crate) use answer::redacted;
+mod interim;
 mod resolve;
 mod tls;
 
@@ -18,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use ureq::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response, StatusCode, Uri};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 use ureq::{Agent, Body, SendBody, Timeout};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -88,8 +89,9 @@ impl HttpSink {
             .max_idle_connections(1)
             .build();
         let resolver = resolve::RememberingResolver::default();
+        let connector = DefaultConnector::default().chain(interim::BareInterim);
         Ok(HttpSink {
-            agent: Agent::with_parts(config, DefaultConnector::default(), resolver),
+            agent: Agent::with_parts(config, connector, resolver),
             uri,
             headers: headers(options)?,
             shown_url: answer::redacted(url),
@@ -154,7 +156,7 @@ impl HttpSink {
 
     fn no_answer(&mut self, error: &ureq::Error, was_sent: bool) -> SinkError {
         use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-        self.asks_first = match error {
+        let may_be_refused_unread = match error {
             ureq::Error::Io(error) => {
                 matches!(
                     error.kind(),
@@ -164,6 +166,8 @@ impl HttpSink {
             ureq::Error::Timeout(Timeout::Global) => !was_sent,
             _ => false,
         };
+        // Never twice in a row: a server that cannot be asked must get the body unasked.
+        self.asks_first = may_be_refused_unread && !self.asks_first;
         retry(answer::breakdown(
             &self.shown_url,
             error,

@@ -128,6 +128,7 @@ struct State {
     script: VecDeque<Reply>,
     standing: Option<Reply>,
     body_limit: Option<(usize, Reply)>,
+    interim: String,
     requests: Vec<Request>,
     /// The sockets of the connections that are open, with their numbers.
     streams: Vec<(usize, TcpStream)>,
@@ -162,7 +163,10 @@ impl HttpServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                interim: "HTTP/1.1 100 Continue\r\n\r\n".to_owned(),
+                ..State::default()
+            }),
             changed: Condvar::new(),
             wrap,
         });
@@ -203,6 +207,11 @@ impl HttpServer {
     /// The same, but such a body is not even read before the connection is closed.
     pub fn limit_body_unread(&self, bytes: usize) {
         self.shared.lock().body_limit = Some((bytes, Reply::RefuseBody(413)));
+    }
+
+    /// What a client that asks for leave to send its body is answered.
+    pub fn answer_interim(&self, interim: &str) {
+        interim.clone_into(&mut self.shared.lock().interim);
     }
 
     /// Closes the port and every connection, until `accept_again`.
@@ -394,7 +403,7 @@ fn converse(shared: &Shared, stream: TcpStream, connection: usize) -> io::Result
     let mut stream = BufReader::new((shared.wrap)(stream)?);
     while let Some(mut request) = read_head(&mut stream, connection)? {
         let reply = shared.next_reply(content_length(&request));
-        let read = read_body(&mut stream, &mut request, &reply);
+        let read = read_body(shared, &mut stream, &mut request, &reply);
         if read.is_err() {
             shared.record(request);
             return read;
@@ -439,6 +448,7 @@ fn content_length(request: &Request) -> usize {
 }
 
 fn read_body(
+    shared: &Shared,
     stream: &mut BufReader<Box<dyn Stream>>,
     request: &mut Request,
     reply: &Reply,
@@ -449,9 +459,9 @@ fn read_body(
         _ => content_length(request),
     };
     if request.header("expect") == Some("100-continue") {
-        stream
-            .get_mut()
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        let interim = shared.lock().interim.clone();
+        stream.get_mut().write_all(interim.as_bytes())?;
+        stream.get_mut().flush()?;
     }
     let read = stream.take(wanted as u64).read_to_end(&mut request.body);
     request.wire_bytes = request.body.len();

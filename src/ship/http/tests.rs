@@ -391,6 +391,39 @@ fn success_before_the_body_was_sent_is_no_success() {
     assert_eq!(server.requests()[1].body, b"{}\n");
 }
 
+/// A server that put `Date` into `100 Continue` never got the body, attempt after attempt.
+#[test]
+fn interim_answers_may_have_fields() {
+    let server = HttpServer::start();
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    let leave = "HTTP/1.1 100 Continue\r\nServer: x\r\nDate: y\r\n\r\n";
+    let payload = lines(1_000);
+    for interim in [leave.to_owned(), hints.to_owned(), hints.to_owned() + leave] {
+        server.answer_interim(&interim);
+        let mut sink = sink(&server);
+        for _ in 0..2 {
+            sink.asks_first = true;
+            sink.deliver(&payload, 1_000).unwrap();
+        }
+    }
+    let requests = server.requests();
+    assert_eq!(requests.len(), 6);
+    assert!(requests.iter().all(|it| it.header("expect").is_some()));
+    assert_eq!(server.taken(), payload.repeat(6));
+    assert_eq!(server.connections(), 3);
+}
+
+#[test]
+fn a_server_that_breaks_off_at_a_question_gets_the_body_unasked() {
+    let server = HttpServer::start();
+    let mut sink = sink(&server);
+    let reset = ureq::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+    for asks in [true, false, true] {
+        sink.no_answer(&reset, false);
+        assert_eq!(sink.asks_first, asks);
+    }
+}
+
 #[test]
 fn a_refused_connection_is_said_in_words_and_gets_better() {
     let mut server = HttpServer::start();
