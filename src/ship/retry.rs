@@ -3,8 +3,12 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The longest pause that back-off alone asks for.
+/// The longest pause that back-off alone asks for before a server is tried again.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The same for a local sink: an attempt is one system call there, and nobody else's queue grows by
+/// it, so a disk that has room again is used again within a second.
+const LOCAL_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The ceiling of the first pause.
 const PAUSE_BASE: Duration = Duration::from_millis(100);
@@ -20,23 +24,27 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Backoff {
     ceiling: Duration,
+    ceiling_max: Duration,
     random: u64,
 }
 
 impl Backoff {
-    /// Starts at the shortest ceiling, seeded from the clock and the process id.
-    pub(crate) fn new() -> Backoff {
+    /// Starts at the shortest ceiling, seeded from the clock and the process id. A local sink is
+    /// tried more often.
+    pub(crate) fn new(is_local: bool) -> Backoff {
         let clock = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        Backoff::seeded(clock.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32))
+        let seed = clock.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32);
+        Backoff::seeded(seed, is_local)
     }
 
     /// The same with a given seed, for pauses that repeat.
-    pub(crate) fn seeded(seed: u64) -> Backoff {
+    pub(crate) fn seeded(seed: u64, is_local: bool) -> Backoff {
         // xorshift never leaves zero.
         Backoff {
             ceiling: PAUSE_BASE,
+            ceiling_max: if is_local { LOCAL_PAUSE_MAX } else { PAUSE_MAX },
             random: seed.max(1),
         }
     }
@@ -45,7 +53,7 @@ impl Backoff {
     /// pause that the other side asked for.
     pub(crate) fn next_pause(&mut self, retry_after: Option<Duration>) -> Duration {
         let jitter = self.below(self.ceiling);
-        self.ceiling = (self.ceiling * 2).min(PAUSE_MAX);
+        self.ceiling = (self.ceiling * 2).min(self.ceiling_max);
         jitter.max(PAUSE_MIN).max(retry_after.unwrap_or_default())
     }
 
@@ -146,8 +154,9 @@ mod tests {
 
     #[test]
     fn pauses_stay_below_a_doubling_ceiling_and_are_never_zero() {
-        for seed in 0..200 {
-            let mut backoff = Backoff::seeded(seed);
+        for (seed, is_local, most) in (0..200).flat_map(|seed| [(seed, false, 30), (seed, true, 1)])
+        {
+            let mut backoff = Backoff::seeded(seed, is_local);
             let mut ceiling = Duration::from_millis(100);
             for _ in 0..20 {
                 let pause = backoff.next_pause(None);
@@ -155,7 +164,7 @@ mod tests {
                     pause >= PAUSE_MIN && pause <= ceiling,
                     "{pause:?} of {ceiling:?}"
                 );
-                ceiling = (ceiling * 2).min(Duration::from_secs(30));
+                ceiling = (ceiling * 2).min(Duration::from_secs(most));
             }
             backoff.reset();
             assert!(backoff.next_pause(None) <= Duration::from_millis(100));
@@ -164,7 +173,7 @@ mod tests {
 
     #[test]
     fn pauses_are_spread_over_the_whole_range() {
-        let mut backoff = Backoff::seeded(7);
+        let mut backoff = Backoff::seeded(7, false);
         for _ in 0..20 {
             backoff.next_pause(None);
         }
@@ -182,7 +191,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_pauses_and_two_seeds_do_not() {
         let pauses = |seed| {
-            let mut backoff = Backoff::seeded(seed);
+            let mut backoff = Backoff::seeded(seed, false);
             (0..10)
                 .map(|_| backoff.next_pause(None))
                 .collect::<Vec<_>>()
@@ -194,7 +203,7 @@ mod tests {
     #[test]
     fn the_other_sides_wish_is_the_least_pause() {
         let wish = Duration::from_secs(120);
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(false);
         assert_eq!(backoff.next_pause(Some(wish)), wish);
         assert!(backoff.next_pause(Some(Duration::ZERO)) >= PAUSE_MIN);
     }

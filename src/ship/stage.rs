@@ -73,9 +73,9 @@ impl Shipper {
         stats.sink.set_name(sink.name());
         Shipper {
             complaints: Complaints::new(sink.name()),
+            backoff: Backoff::new(sink.is_local()),
             sink,
             next_sequence: 0,
-            backoff: Backoff::new(),
             acknowledged: HashMap::new(),
             acknowledged_at: Instant::now(),
             checkpoint,
