@@ -274,6 +274,7 @@ impl Tail {
             };
         }
         let left = self.left();
+        self.count_deleted();
         // After an error nobody takes anything any more, and the ship stage says why.
         if result.is_ok() {
             let _ = self.end_stdin();

@@ -345,3 +345,34 @@ fn once_fails_when_the_disk_cannot_read_all_of_a_log() {
     let bytes = fs::metadata(bench.path("logs/a.log")).unwrap().len();
     assert_said_once(&bench, &[&format!("{bytes} bytes of 1 files are left")]);
 }
+
+/// First and last bytes that could not be read were taken for others: the file was shipped again from its
+/// beginning.
+#[test]
+fn a_log_whose_identity_cannot_be_read_is_not_taken_for_another() {
+    let bench = Bench::new();
+    let faults = Faults::new(&bench);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(100);
+    let start = || collect(&bench, &bench.out(), &bench.path("state"), Some(&faults));
+    let complaints = || bench.stderr().matches("os error 5").count();
+    let ves = start();
+    wait_until("the first records", || count(&bench.out()) == 100);
+    faults.set(&["read 5 a.log"]);
+    writer.write(100);
+    wait_until("a word of it", || complaints() > 0);
+    faults.set(&[]);
+    wait_until("the rest", || count(&bench.out()) >= 200);
+    assert!(ves.terminate().success());
+    // The same at a start.
+    faults.set(&["read 5 a.log"]);
+    let before = complaints();
+    let ves = start();
+    wait_until("another", || complaints() > before);
+    faults.set(&[]);
+    writer.write(100);
+    wait_until("more records", || bench.numbers().contains(&300));
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 300);
+    assert!(!bench.stderr().contains("truncated"), "{}", bench.stderr());
+}

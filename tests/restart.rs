@@ -8,19 +8,7 @@ use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
-use util::{Bench, Ves, Writer, assert_each_once, becomes_so, wait_until};
-
-/// A small generator (xorshift64*), so that a seed gives the same run everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
-    }
-}
+use util::{Bench, Random, Ves, Writer, assert_each_once, becomes_so, wait_until};
 
 #[test]
 fn a_file_sink_holds_every_line_once_over_25_kills_and_rotations() {

@@ -379,3 +379,22 @@ fn a_first_line_in_two_halves_does_not_decide_the_format() {
     assert!(records[0]["partial"] == true && records[1]["partial"] == true);
     assert_eq!(util::number(&records[2]), 2);
 }
+
+/// The end of a deleted file that was no whole line was lost without a word.
+#[test]
+fn an_unfinished_line_of_a_deleted_file_is_counted_at_the_end() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = bench.collect("*.log", &["--partial-line-timeout", "1h"]);
+    wait_for(&bench, 1);
+    writer.file.write_all(b"a line that is ").unwrap();
+    fs::remove_file(bench.path("logs/a.log")).unwrap();
+    // Whatever happened before this was looked at.
+    fs::write(bench.path("logs/b.log"), line(2)).unwrap();
+    wait_for(&bench, 2);
+    assert!(ves.terminate().success());
+    let said = "15 bytes were truncated or deleted before they could be read";
+    assert!(bench.stderr().contains(said), "{}", bench.stderr());
+    assert_each_once(&bench.numbers(), 2);
+}

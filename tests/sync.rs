@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "util/faults.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod faults;
 #[path = "util/kit.rs"]
 mod util;

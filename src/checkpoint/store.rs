@@ -94,6 +94,7 @@ impl Store {
         match (there, held.metadata().map(inode)) {
             (Ok(there), Ok(own)) if there == own => return Ok(()),
             // What cannot be looked at is not known to be gone.
+            (Ok(_), Err(_)) => return Ok(()),
             (Err(error), _) if error.kind() != io::ErrorKind::NotFound => return Ok(()),
             _ => {}
         }

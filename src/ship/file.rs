@@ -7,7 +7,7 @@
 //! written behind it.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,6 +109,10 @@ impl FileSink {
                     report_cut(&self.path, self.state.length - found.len());
                     self.state.length = found.len();
                 }
+            }
+            // What cannot be looked at is not known to be gone.
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::file("look at the sink file", &self.path)(error));
             }
             _ => self.reopen()?,
         }

@@ -84,10 +84,17 @@ impl Tail {
             return Ok(());
         }
         // Names are not enough: two logs may begin with the same header.
-        let copied = originals.iter().filter(|entry| {
-            entry.fingerprint.bytes > 0 && entry.is_in(&file) && !self.reads_on_from(entry)
-        });
-        if let Some(entry) = copied.max_by_key(|entry| entry.offset) {
+        let mut copied: Option<&Entry> = None;
+        for &entry in originals {
+            let is_candidate = entry.fingerprint.bytes > 0 && !self.reads_on_from(entry);
+            if is_candidate
+                && copied.is_none_or(|copied| entry.offset >= copied.offset)
+                && entry.is_in(&file)?
+            {
+                copied = Some(entry);
+            }
+        }
+        if let Some(entry) = copied {
             self.resume.find(entry);
             if metadata.len() == entry.offset {
                 // Nobody writes to a copy.
@@ -96,7 +103,7 @@ impl Tail {
             self.resume.put(Entry {
                 inode,
                 path: born.path.to_string_lossy().into_owned(),
-                ..(*entry).clone()
+                ..entry.clone()
             });
         } else if self.is_part_of_followed(&file, born, originals) {
             return Ok(());

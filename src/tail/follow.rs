@@ -188,7 +188,7 @@ impl Followed {
                 false => Look::Truncated,
             });
         }
-        if !self.is_same(file) {
+        if !self.is_same(file)? {
             return Ok(Look::Truncated);
         }
         if size != self.size {
@@ -211,11 +211,14 @@ impl Followed {
 
     /// Whether the file holds what was read of it. The bytes read last tell best, and one read has to
     /// do: whatever is made of a chunk checks the first bytes again.
-    fn is_same(&self, file: &File) -> bool {
+    ///
+    /// # Errors
+    /// What the system says to the read: bytes that cannot be read now are no others.
+    fn is_same(&self, file: &File) -> io::Result<bool> {
         if self.trail.is_telling() {
-            self.trail.matches(file, self.offset)
+            self.trail.is_in(file, self.offset)
         } else {
-            self.fingerprint.matches(file)
+            self.fingerprint.is_in(file)
         }
     }
 
@@ -333,7 +336,7 @@ impl Followed {
                 }
             };
             let trail = Trail::after(available.get(..bytes).unwrap_or_default());
-            let plan = self.plan(&source, fixed_plan, plan_for);
+            let plan = self.plan(&source, fixed_plan, plan_for)?;
             let chunk_end = self.offset + bytes as u64;
             let chunk = Chunk {
                 source,
@@ -379,15 +382,14 @@ impl Followed {
         source: &Source,
         fixed: Option<&Arc<Plan>>,
         plan_for: impl Fn(Detected) -> Arc<Plan>,
-    ) -> Arc<Plan> {
+    ) -> io::Result<Arc<Plan>> {
         if let Some(plan) = fixed.or(self.plan.as_ref()) {
-            return plan.clone();
+            return Ok(plan.clone());
         }
-        let sample = source
-            .file
-            .as_ref()
-            .map(|file| first_bytes(file, self.size));
-        let sample = sample.unwrap_or_default();
+        let sample = match &source.file {
+            Some(file) => first_bytes(file, self.size)?,
+            None => Vec::new(),
+        };
         let (format, has_enough_lines) = match self.format {
             Some(format) => (format, true),
             None => sample_format(&sample),
@@ -397,7 +399,7 @@ impl Followed {
             self.format = Some(format);
             self.plan = Some(plan.clone());
         }
-        plan
+        Ok(plan)
     }
 
     /// Where it could not be read.
@@ -447,14 +449,21 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn first_bytes(file: &File, size: u64) -> Vec<u8> {
-    let count = usize::try_from(size.min(SAMPLE_BYTES)).unwrap_or_default();
-    let mut sample = vec![0; count];
-    match file.read_at(&mut sample, 0) {
-        Ok(count) => sample.truncate(count),
-        Err(_) => sample.clear(),
+/// The first bytes by which a format is detected: all that there are, however little a read gives. A
+/// file that is shorter by now gives those.
+fn first_bytes(file: &File, size: u64) -> io::Result<Vec<u8>> {
+    let wanted = usize::try_from(size.min(SAMPLE_BYTES)).unwrap_or_default();
+    let (mut sample, mut count) = (vec![0; wanted], 0);
+    while let Some(rest) = sample.get_mut(count..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, count as u64) {
+            Ok(0) => break,
+            Ok(read) => count += read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
-    sample
+    sample.truncate(count);
+    Ok(sample)
 }
 
 #[cfg(test)]

@@ -59,14 +59,9 @@ impl Fingerprint {
     }
 
     /// Whether the file's first bytes are still the ones of this fingerprint.
-    pub(crate) fn matches(&self, file: &File) -> bool {
-        hash_of_first(file, self.bytes).is_ok_and(|hash| hash == self.hash)
-    }
-
-    /// The same where it matters whether the bytes are others or could not be read.
     ///
     /// # Errors
-    /// What the system says to the read.
+    /// What the system says to the read: bytes that cannot be read are not known to be others.
     pub(crate) fn is_in(&self, file: &File) -> io::Result<bool> {
         match hash_of_first(file, self.bytes) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -103,14 +98,9 @@ impl Trail {
     }
 
     /// Whether the file's bytes before `offset` are still the ones of this trail.
-    pub(crate) fn matches(&self, file: &File, offset: u64) -> bool {
-        self.is_in(file, offset).unwrap_or(false)
-    }
-
-    /// The same where it matters whether the bytes are others or could not be read.
     ///
     /// # Errors
-    /// What the system says to the read.
+    /// As of [`Fingerprint::is_in`].
     pub(crate) fn is_in(&self, file: &File, offset: u64) -> io::Result<bool> {
         if self.bytes == 0 {
             return Ok(true);
@@ -157,13 +147,15 @@ mod tests {
         let old = [[b'h'; 300].as_slice(), b"old line\n"].concat();
         file.write_all(&old).unwrap();
         let trail = Trail::after(&old);
-        assert!(trail.is_telling() && trail.matches(&file, old.len() as u64));
+        assert!(trail.is_telling() && trail.is_in(&file, old.len() as u64).unwrap());
         file.write_all(b"one more line\n").unwrap();
-        assert!(trail.matches(&file, old.len() as u64));
-        assert!(!trail.matches(&file, old.len() as u64 + 1) && !trail.matches(&file, 3));
+        assert!(trail.is_in(&file, old.len() as u64).unwrap());
+        assert!(
+            !trail.is_in(&file, old.len() as u64 + 1).unwrap() && !trail.is_in(&file, 3).unwrap()
+        );
         file.write_all_at(b"new", 300).unwrap();
-        assert!(!trail.matches(&file, old.len() as u64));
-        assert!(Trail::after(b"").matches(&file, 0));
+        assert!(!trail.is_in(&file, old.len() as u64).unwrap());
+        assert!(Trail::after(b"").is_in(&file, 0).unwrap());
     }
 
     #[test]
@@ -171,17 +163,17 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let empty = Fingerprint::take(&file, 0).unwrap();
         file.write_all(b"first line\n").unwrap();
-        assert!(empty.matches(&file) && empty.can_grow(11));
+        assert!(empty.is_in(&file).unwrap() && empty.can_grow(11));
         let short = Fingerprint::take(&file, 11).unwrap();
         file.write_all(&[b'x'; 500]).unwrap();
-        assert!(short.matches(&file));
+        assert!(short.is_in(&file).unwrap());
         let full = Fingerprint::take(&file, 511).unwrap();
-        assert!(full.matches(&file) && !full.can_grow(10_000));
+        assert!(full.is_in(&file).unwrap() && !full.can_grow(10_000));
         file.write_all_at(b"F", 0).unwrap();
-        assert!(!short.matches(&file) && !full.matches(&file));
+        assert!(!short.is_in(&file).unwrap() && !full.is_in(&file).unwrap());
         file.set_len(3).unwrap();
         assert!(
-            !short.matches(&file),
+            !short.is_in(&file).unwrap(),
             "a file too short for it cannot match"
         );
     }

@@ -213,12 +213,12 @@ impl Tail {
         let Some(file) = &source.file else {
             return Ok(());
         };
+        let file = file.try_clone()?;
         self.links
             .stats
             .add_unread(&followed.path, followed.unread_bytes());
         self.tell(Message::Truncated(followed.id));
         self.is_sync_due = true;
-        let file = file.try_clone()?;
         self.stop_watching(followed);
         let source = self.new_source(followed.path.clone(), Some(file));
         followed.restart(source, now);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
@@ -61,22 +62,27 @@ impl Resume {
 
     /// What is known of an open file: the entry that it can be read on from, of several the one that
     /// covers the most. All entries of that inode are done with then.
-    pub(crate) fn take(&mut self, inode: Inode, file: &File) -> Known {
+    ///
+    /// # Errors
+    /// When the file cannot be read: its entries are still sought then.
+    pub(crate) fn take(&mut self, inode: Inode, file: &File) -> io::Result<Known> {
+        let sought = self.sought.get(&inode).into_iter().flatten();
+        let known = best(sought, file)?;
+        let past = self.past.iter().map(|past| &past.entry);
+        let past = best(past.filter(|entry| entry.inode == inode), file)?;
         let entries = self.sought.remove(&inode).unwrap_or_default();
         self.is_changed |= !entries.is_empty();
-        if let Some(entry) = best(entries.iter().filter(|entry| entry.is_in(file))) {
-            return Known::ReadOn(entry);
+        if let Some(entry) = known {
+            return Ok(Known::ReadOn(entry));
         }
-        let past = self.past.iter().map(|past| &past.entry);
-        let same = past.filter(|entry| entry.inode == inode && entry.is_in(file));
-        if let Some(entry) = best(same) {
+        if let Some(entry) = past {
             self.past.retain(|past| past.entry != entry);
             self.is_changed = true;
-            return Known::ReadOn(entry);
+            return Ok(Known::ReadOn(entry));
         }
         let last = entries.last().cloned();
         self.lost.extend(entries);
-        last.map_or(Known::New, Known::Rewritten)
+        Ok(last.map_or(Known::New, Known::Rewritten))
     }
 
     /// Takes all entries that are still sought.
@@ -123,19 +129,28 @@ impl Resume {
     }
 }
 
-fn best<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Entry> {
-    let best = entries.max_by_key(|entry| (entry.fingerprint.bytes, entry.offset));
-    best.cloned()
+/// The entry of those that are of this file that covers the most.
+fn best<'a>(entries: impl Iterator<Item = &'a Entry>, file: &File) -> io::Result<Option<Entry>> {
+    let mut best: Option<&Entry> = None;
+    for entry in entries {
+        let key = |entry: &Entry| (entry.fingerprint.bytes, entry.offset);
+        if best.is_none_or(|best| key(entry) >= key(best)) && entry.is_in(file)? {
+            best = Some(entry);
+        }
+    }
+    Ok(best.cloned())
 }
 
 impl Entry {
     /// Whether the file holds what was read of this entry's file: the same first bytes, the same ones
     /// before the offset, and nothing missing.
-    pub(crate) fn is_in(&self, file: &File) -> bool {
-        file.metadata()
-            .is_ok_and(|metadata| metadata.len() >= self.offset)
-            && self.fingerprint.matches(file)
-            && self.trail.matches(file, self.offset)
+    ///
+    /// # Errors
+    /// When the file cannot be read, which does not make it another.
+    pub(crate) fn is_in(&self, file: &File) -> io::Result<bool> {
+        Ok(file.metadata()?.len() >= self.offset
+            && self.fingerprint.is_in(file)?
+            && self.trail.is_in(file, self.offset)?)
     }
 }
 
@@ -145,7 +160,7 @@ impl Entry {
 ///
 /// # Errors
 /// When the file cannot be opened.
-pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
+pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> io::Result<bool> {
     let Some((file, _)) = log_file::open(path)? else {
         return Ok(false);
     };
@@ -153,7 +168,7 @@ pub(crate) fn is_file_of(entry: &Entry, path: &Path) -> std::io::Result<bool> {
         (Some(new), Some(old)) => goes_on_from(new, old),
         _ => false,
     };
-    Ok((entry.fingerprint.bytes > 0 || goes_on()) && entry.is_in(&file))
+    Ok((entry.fingerprint.bytes > 0 || goes_on()) && entry.is_in(&file)?)
 }
 
 /// Whether a file of the name `old` may have been renamed to `new` by a rotation.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -132,6 +132,21 @@ impl Tail {
         }
     }
 
+    /// Counts what is left of deleted files at the end, such as a line that was never finished: nobody can
+    /// read it any more.
+    pub(super) fn count_deleted(&mut self) {
+        for followed in self.files.values_mut() {
+            let source = followed.source.as_ref();
+            let file = source.and_then(|source| source.file.as_ref());
+            let metadata = file.and_then(|file| file.metadata().ok());
+            if metadata.is_some_and(|metadata| metadata.nlink() == 0) {
+                followed.note_size();
+                let bytes = followed.unread_bytes();
+                self.links.stats.add_lost(&followed.path, bytes, false);
+            }
+        }
+    }
+
     /// Notes where an open file was moved to, so that the next start looks for it there.
     fn note_moved(&mut self, id: FileId) {
         let Some(followed) = self.files.get_mut(&id) else {
@@ -195,13 +210,15 @@ impl Tail {
         if let Some(&id) = self.by_inode.get(&inode) {
             return Ok(Some(id));
         }
-        let known = self.resume.take(inode, &file);
+        // An entry is only taken when nothing is in the way any more.
+        let open = file.try_clone()?;
+        let known = self.resume.take(inode, &file)?;
         let is_skipped = self.from == config::From::End
             && !self.has_scanned
             // It came while the configuration was read again.
             && !self.was_watched(path);
         let now = Instant::now();
-        let source = self.new_source(path.to_owned(), Some(file.try_clone()?));
+        let source = self.new_source(path.to_owned(), Some(open));
         let mut followed = Followed::new(source, inode, 0, now);
         match known {
             Known::ReadOn(entry) => {

@@ -195,6 +195,7 @@ impl Watcher {
     /// Takes all events that are there.
     pub(crate) fn drain(&mut self) -> Hints {
         let mut hints = Hints::default();
+        let mut failure = None;
         let Some(inotify) = &mut self.inotify else {
             return hints;
         };
@@ -203,8 +204,9 @@ impl Watcher {
                 Ok(events) => events,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => {
+                Err(error) => {
                     hints.overflow = true;
+                    failure = Some(error);
                     break;
                 }
             };
@@ -256,10 +258,17 @@ impl Watcher {
             }
         }
         if hints.overflow && !std::mem::replace(&mut self.has_complained_of_loss, true) {
-            report::warning(
-                "inotify had more events than its queue holds, so some are lost: looked at every \
-                 file instead; when it happens often raise the sysctl fs.inotify.max_queued_events",
-            );
+            report::warning(&match failure {
+                None => {
+                    "inotify had more events than its queue holds, so some are lost: looked at \
+                         every file instead; when it happens often raise the sysctl \
+                         fs.inotify.max_queued_events"
+                        .to_owned()
+                }
+                Some(error) => {
+                    format!("inotify cannot be read ({error}): looked at every file instead")
+                }
+            });
         }
         hints
     }

@@ -41,6 +41,19 @@ pub(crate) fn say_skipped(test: &str, why: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
+/// A small generator (xorshift64*), so that a seed gives the same run everywhere.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+}
+
 /// A folder for one test with the usual names in it, removed at the end.
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
