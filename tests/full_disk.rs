@@ -283,6 +283,28 @@ fn a_sink_that_cannot_be_opened_is_tried_again() {
     );
 }
 
+/// It was taken for one that was moved away: opened once more, and found to be in use by this process.
+#[test]
+fn a_sink_that_cannot_be_looked_at_is_not_taken_for_moved() {
+    let bench = Bench::new();
+    let faults = Faults::new(&bench);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(10);
+    let ves = collect(&bench, &bench.out(), &bench.path("state"), Some(&faults));
+    wait_until("the first records", || count(&bench.out()) == 10);
+    faults.set(&["random 1000 1 stat out.ndjson"]);
+    wait_until("a word of it", || {
+        writer.write(1);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        bench.stderr().contains("look at the sink file")
+    });
+    faults.set(&[]);
+    wait_until("the rest", || count(&bench.out()) >= writer.written);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), writer.written);
+    assert!(!bench.stderr().contains("in use"), "{}", bench.stderr());
+}
+
 /// A page that the disk could not read was taken for a truncation: the file was shipped again from its
 /// beginning, over and over.
 #[test]
@@ -319,6 +341,41 @@ fn a_log_that_the_disk_cannot_read_is_read_on_later_and_others_meanwhile() {
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), 10_001);
     assert!(!bench.stderr().contains("truncated"), "{}", bench.stderr());
+}
+
+/// A log that could not be read went on under a new number, for which everything before that place was
+/// said to be done, also what the sink had not taken yet: a kill then lost it.
+#[test]
+fn what_the_sink_has_not_taken_is_not_done_when_the_log_cannot_be_read_on() {
+    let bench = Bench::new();
+    let faults = Faults::new(&bench);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    let start = || collect(&bench, &bench.out(), &bench.path("state"), Some(&faults));
+    faults.set(&["write 28 out.ndjson"]);
+    writer.write(10);
+    let ves = start();
+    wait_until("a word of the sink", || {
+        bench.stderr().contains("append to")
+    });
+    wait_until("the window to go", || {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", ves.pid())).unwrap();
+        !maps.contains("logs/a.log")
+    });
+    faults.set(&["write 28 out.ndjson", "map 0 a.log"]);
+    writer.write(10);
+    let is_said_to_be_done = || {
+        let checkpoint = fs::read(bench.path("state/checkpoint.json")).unwrap();
+        let checkpoint: serde_json::Value = serde_json::from_slice(&checkpoint).unwrap();
+        checkpoint["files"][0]["offset"] != 0
+    };
+    let patience = std::time::Duration::from_secs(3);
+    assert!(!becomes_so(patience, is_said_to_be_done));
+    ves.kill();
+    faults.set(&[]);
+    let ves = start();
+    wait_until("the records", || count(&bench.out()) >= 20);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 20);
 }
 
 #[test]

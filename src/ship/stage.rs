@@ -334,11 +334,13 @@ impl HandOver {
     }
 
     /// Has the checkpoint thread told what was acknowledged, unless the sink is busy: then it is told
-    /// soon anyway.
-    pub(crate) fn tell_progress(&self) {
-        if let Ok(mut shipper) = self.shipper.try_lock() {
-            shipper.tell_checkpoint(Duration::ZERO);
-        }
+    /// soon anyway. Returns whether it was.
+    pub(crate) fn tell_progress(&self) -> bool {
+        let Ok(mut shipper) = self.shipper.try_lock() else {
+            return false;
+        };
+        shipper.tell_checkpoint(Duration::ZERO);
+        true
     }
 
     /// The same for a thread that must not wait for the sink: ships the batch itself where the sink

@@ -50,6 +50,13 @@ impl Dispatch {
         self.tickets.len() + usize::from(self.has_ticket) == self.ticket_count
     }
 
+    /// Whether the work unit of that sequence number is shipped, as are all before it then.
+    pub(crate) fn is_shipped(&self, sequence: u64) -> bool {
+        let tickets = self.tickets.len() + usize::from(self.has_ticket);
+        let in_flight = self.ticket_count.saturating_sub(tickets) as u64;
+        sequence + in_flight < self.sequence
+    }
+
     /// Waits, for `patience` at most, until one more work unit may be in flight. Returns whether it
     /// may.
     ///

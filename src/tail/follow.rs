@@ -48,6 +48,8 @@ pub(crate) struct Followed {
     pub(crate) trail: Trail,
     /// The end of the last chunk that was cut out of it: `offset`, but for a rest that was skipped.
     pub(crate) handed_on: u64,
+    /// The work unit that its last chunk went with.
+    pub(crate) last_work: Option<u64>,
     /// Its size when it was last looked at.
     pub(crate) size: u64,
     /// Its size when it was last seen; more than `size` where that was not looked at.
@@ -124,6 +126,7 @@ impl Followed {
             line: LineState::Start,
             trail: Trail::default(),
             handed_on: offset,
+            last_work: None,
             size: 0,
             size_seen: 0,
             is_written_closed: false,

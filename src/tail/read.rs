@@ -88,6 +88,7 @@ impl Tail {
             followed.is_queued = false;
             match self.read_file(&mut followed, bytes_left, now) {
                 Ok(Some(chunk)) => {
+                    followed.last_work = Some(self.links.dispatch.sequence);
                     bytes_left = bytes_left.saturating_sub(chunk.bytes().len() as u64);
                     chunks.push(chunk);
                     followed.is_queued = true;
@@ -191,6 +192,8 @@ impl Tail {
         }
         match followed.look(now)? {
             Look::Whole | Look::Busy => {}
+            // The checkpoint is about to hear that everything before that position is done.
+            Look::Unreadable(_) if !self.is_told_of(followed) => {}
             Look::Unreadable(position) => self.read_again(followed, position, now)?,
             Look::Identified => {
                 self.tell(Message::Identified(followed.id, followed.fingerprint));
@@ -203,6 +206,13 @@ impl Tail {
             }
         }
         Ok(())
+    }
+
+    /// Whether all that was read of a file is shipped, and the checkpoint told of it.
+    fn is_told_of(&self, followed: &Followed) -> bool {
+        let dispatch = &self.links.dispatch;
+        let is_shipped = |work| dispatch.is_shipped(work);
+        followed.last_work.is_none_or(is_shipped) && dispatch.hand_over.tell_progress()
     }
 
     /// Follows a truncated file from its beginning, under a new number.

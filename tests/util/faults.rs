@@ -43,6 +43,17 @@ impl Faults {
         };
         log.lines().map(call).collect()
     }
+
+    /// The random faults so far: which call, how it failed (an errno, or `short`), and on which path.
+    pub(crate) fn random(&self) -> Vec<(String, String, PathBuf)> {
+        let log = std::fs::read_to_string(self.rules.with_extension("random")).unwrap_or_default();
+        let fault = |line: &str| {
+            let mut words = line.splitn(3, ' ');
+            let mut word = || words.next().unwrap().to_owned();
+            (word(), word(), PathBuf::from(word()))
+        };
+        log.lines().map(fault).collect()
+    }
 }
 
 fn library() -> &'static Path {
