@@ -28,7 +28,8 @@ use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The same after a file was opened: one that is not in the checkpoint yet could be rotated away
-/// while VES is down, to a name by which it cannot be told.
+/// while VES is down, to a name by which it cannot be told. And after more of its first bytes were
+/// seen: without them nothing tells that it was truncated while VES was down.
 const WRITE_INTERVAL_OPENED: Duration = Duration::from_millis(100);
 
 /// How long the entry of a truncated file is kept: a copy that was made before is known by it.
@@ -90,6 +91,11 @@ impl Past {
             entry,
             until: unix_seconds() + kept_for.as_secs(),
         }
+    }
+
+    /// The entry of a file that was truncated.
+    pub(crate) fn of_truncated(entry: Entry) -> Past {
+        Past::new(entry, TRUNCATED_REMEMBERED)
     }
 }
 
@@ -157,13 +163,13 @@ pub(crate) enum Message {
     /// once where there is none.
     Ended(FileId, Option<u64>),
     /// A file was truncated: what follows is another one. What was acknowledged of it is kept for a
-    /// while.
+    /// while. Until [`Message::Settled`] more of it may be.
     Truncated(FileId),
     /// Entries of an earlier run whose files could not be looked for, or are gone, to be kept as they
     /// are. They replace the ones of the last such message.
     Carried(Vec<Entry>, Vec<Past>),
-    /// Write soon.
-    Hurry,
+    /// All that was read of truncated files is acknowledged by now, as far as it could be. Write soon.
+    Settled,
     /// The sink has taken everything up to these positions.
     Acknowledged {
         /// The newest position per file.
@@ -184,6 +190,8 @@ struct Followed {
     ends_at: Option<u64>,
     /// Until when it is kept since it was truncated.
     until: Option<u64>,
+    /// Whether it was truncated, and no more of it will be acknowledged.
+    is_settled: bool,
 }
 
 /// The state that messages build up.
@@ -208,6 +216,7 @@ impl Ledger {
                         entry,
                         ends_at: None,
                         until: None,
+                        is_settled: false,
                     },
                 );
             }
@@ -238,7 +247,11 @@ impl Ledger {
                     .into_iter()
                     .for_each(|progress| self.advance(progress));
             }
-            Message::Hurry | Message::Sync(_) => {}
+            Message::Settled => {
+                let followed = self.files.values_mut();
+                followed.for_each(|followed| followed.is_settled = followed.until.is_some());
+            }
+            Message::Sync(_) => {}
         }
     }
 
@@ -295,8 +308,9 @@ impl Ledger {
         for followed in self.files.values() {
             let entry = followed.entry.clone();
             match followed.until {
-                Some(until) => past.push(Past { entry, until }),
-                None => files.push(entry),
+                Some(until) if followed.is_settled => past.push(Past { entry, until }),
+                // What the sink has of it behind its length cannot be read again.
+                _ => files.push(entry),
             }
         }
         files.extend_from_slice(&self.carried);
@@ -346,7 +360,10 @@ pub(crate) fn run(
         let sync = match message {
             Ok(Message::Sync(reply)) => Some(reply),
             Ok(message) => {
-                if matches!(message, Message::Opened(..) | Message::Hurry) {
+                if matches!(
+                    message,
+                    Message::Opened(..) | Message::Identified(..) | Message::Settled
+                ) {
                     write_at = write_at.min(written_at + WRITE_INTERVAL_OPENED);
                 }
                 ledger.apply(message);

@@ -195,6 +195,8 @@ pub(crate) struct Tail {
     is_rescan_due: bool,
     /// A file was truncated or is gone: what was shipped of it should be in the checkpoint soon.
     is_sync_due: bool,
+    /// The work unit that the last chunk of a truncated file went with.
+    truncated_in: Option<u64>,
     is_folder_missing: bool,
     scanned_at: Instant,
     scan_cost: Duration,
@@ -249,6 +251,7 @@ impl Tail {
             has_scanned: false,
             is_rescan_due: false,
             is_sync_due: false,
+            truncated_in: None,
             is_folder_missing: false,
             scanned_at: now,
             scan_cost: Duration::ZERO,
@@ -400,10 +403,13 @@ impl Tail {
 
     /// Has what was acknowledged brought to the disk soon, once all that was read is.
     fn sync_if_due(&mut self) {
-        if self.is_sync_due && self.links.dispatch.is_idle() {
-            self.is_sync_due = false;
-            self.links.dispatch.hand_over.tell_progress();
-            self.tell(Message::Hurry);
+        let dispatch = &self.links.dispatch;
+        let is_settled = |work| dispatch.is_shipped(work);
+        let is_due =
+            self.truncated_in.is_some_and(is_settled) || (self.is_sync_due && dispatch.is_idle());
+        if is_due && dispatch.hand_over.tell_progress() {
+            (self.is_sync_due, self.truncated_in) = (false, None);
+            self.tell(Message::Settled);
         }
     }
 

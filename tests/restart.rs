@@ -182,6 +182,23 @@ fn a_copy_made_before_a_truncation_while_stopped_is_read_on() {
     assert_each_once(&bench.numbers(), 20);
 }
 
+/// The start that found the original truncated was the last one that knew it: a copy that was young
+/// enough was read again at the next.
+#[test]
+fn a_copy_made_before_a_truncation_while_stopped_is_known_at_later_starts() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(10);
+    for _ in 0..3 {
+        assert!(bench.collect("a.log", &["--once"]).wait().success());
+        if writer.written == 10 {
+            writer.copy_and_truncate(&bench.path("logs/a.log.1"));
+        }
+        writer.write(1);
+    }
+    assert_each_once(&bench.numbers(), 12);
+}
+
 #[test]
 fn a_second_process_with_the_same_state_is_refused() {
     let bench = Bench::new();
@@ -243,6 +260,42 @@ fn a_kill_erases_nothing_of_a_file_that_cannot_be_read_again() {
         numbers.dedup();
         assert_eq!(numbers, (1..=52).collect::<Vec<u64>>(), "case {case}");
     }
+}
+
+/// A truncation was in the checkpoint before what was shipped last of the old content: the sink was cut
+/// back to a length of before.
+#[test]
+fn a_kill_just_after_a_truncation_erases_nothing() {
+    let bench = Bench::new();
+    let checkpoint = || {
+        let text = std::fs::read(bench.path("state/checkpoint.json"));
+        let text = text.unwrap_or_else(|_| b"null".to_vec());
+        let checkpoint: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        checkpoint
+    };
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = bench.collect("a.log", &[]);
+    wait_until("its checkpoint", || {
+        checkpoint()["files"][0]["offset"].as_u64() > Some(0)
+    });
+    // Another version may be written at once again.
+    std::thread::sleep(Duration::from_millis(150));
+    // The checkpoint is told of the first at once, of the others half a second later.
+    for count in [1, 50] {
+        writer.write(count);
+        wait_until("the lines", || {
+            bench.numbers().len() as u64 == writer.written
+        });
+    }
+    writer.file.set_len(0).unwrap();
+    wait_until("word of it in the checkpoint", || {
+        let files = checkpoint()["files"].as_array().unwrap().clone();
+        files.iter().any(|entry| entry["offset"] == 0)
+    });
+    ves.kill();
+    assert!(bench.collect("a.log", &["--once"]).wait().success());
+    assert_each_once(&bench.numbers(), 52);
 }
 
 /// Its original goes on under a new number, so nothing told that the copy was read already.

@@ -380,6 +380,27 @@ fn a_first_line_in_two_halves_does_not_decide_the_format() {
     assert_eq!(util::number(&records[2]), 2);
 }
 
+/// A copy was young enough to be taken for a rotated file that nobody had seen.
+#[test]
+fn a_copy_made_before_a_truncation_is_not_read_when_others_are_rotated_unseen() {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(10);
+    let ves = bench.collect("a.log", &[]);
+    wait_for(&bench, 10);
+    writer.copy_and_truncate(&bench.path("logs/a.log.1"));
+    writer.write(1);
+    wait_for(&bench, 11);
+    for number in 2..32 {
+        writer.rename(&bench.path(&format!("logs/a.log.{number}")));
+        writer.reopen();
+        writer.write(1);
+    }
+    wait_for(&bench, 41);
+    assert!(ves.terminate().success());
+    assert_each_once(&bench.numbers(), 41);
+}
+
 /// The end of a deleted file that was no whole line was lost without a word.
 #[test]
 fn an_unfinished_line_of_a_deleted_file_is_counted_at_the_end() {

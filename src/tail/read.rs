@@ -228,7 +228,9 @@ impl Tail {
             .stats
             .add_unread(&followed.path, followed.unread_bytes());
         self.tell(Message::Truncated(followed.id));
+        self.unseen.note_truncated(followed, now);
         self.is_sync_due = true;
+        self.truncated_in = self.truncated_in.max(followed.last_work);
         self.stop_watching(followed);
         let source = self.new_source(followed.path.clone(), Some(file));
         followed.restart(source, now);

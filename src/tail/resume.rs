@@ -66,13 +66,17 @@ impl Resume {
     /// # Errors
     /// When the file cannot be read: its entries are still sought then.
     pub(crate) fn take(&mut self, inode: Inode, file: &File) -> io::Result<Known> {
-        let sought = self.sought.get(&inode).into_iter().flatten();
-        let known = best(sought, file)?;
-        let past = self.past.iter().map(|past| &past.entry);
-        let past = best(past.filter(|entry| entry.inode == inode), file)?;
-        let entries = self.sought.remove(&inode).unwrap_or_default();
-        self.is_changed |= !entries.is_empty();
-        if let Some(entry) = known {
+        let sought = self.sought.get(&inode);
+        let (same, others) = split(sought.into_iter().flatten(), file)?;
+        let past = self.past().filter(|entry| entry.inode == inode);
+        let (past, _) = split(past, file)?;
+        self.is_changed |= self.sought.remove(&inode).is_some();
+        let last = others.last().cloned();
+        // A copy that was made before is known by them, at later starts too.
+        let truncated = others.iter().cloned().map(Past::of_truncated);
+        self.past.extend(truncated);
+        self.lost.extend(others);
+        if let Some(entry) = same {
             return Ok(Known::ReadOn(entry));
         }
         if let Some(entry) = past {
@@ -80,8 +84,6 @@ impl Resume {
             self.is_changed = true;
             return Ok(Known::ReadOn(entry));
         }
-        let last = entries.last().cloned();
-        self.lost.extend(entries);
         Ok(last.map_or(Known::New, Known::Rewritten))
     }
 
@@ -115,6 +117,11 @@ impl Resume {
         self.lost.retain(|lost| lost != entry);
     }
 
+    /// The files that are not followed any more and may be met again.
+    pub(crate) fn past(&self) -> impl Iterator<Item = &Entry> {
+        self.past.iter().map(|past| &past.entry)
+    }
+
     /// Whether everything that came after the entries can be read again, now.
     pub(crate) fn is_complete(&self) -> bool {
         self.lost.is_empty() && self.sought.is_empty()
@@ -129,16 +136,22 @@ impl Resume {
     }
 }
 
-/// The entry of those that are of this file that covers the most.
-fn best<'a>(entries: impl Iterator<Item = &'a Entry>, file: &File) -> io::Result<Option<Entry>> {
-    let mut best: Option<&Entry> = None;
+/// The entry of this file that covers the most, and those that are of others, which cannot be read any
+/// more and are missed.
+fn split<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+    file: &File,
+) -> io::Result<(Option<Entry>, Vec<Entry>)> {
+    let (mut same, mut others) = (None, Vec::new());
     for entry in entries {
         let key = |entry: &Entry| (entry.fingerprint.bytes, entry.offset);
-        if best.is_none_or(|best| key(entry) >= key(best)) && entry.is_in(file)? {
-            best = Some(entry);
+        if !entry.is_in(file)? {
+            others.extend((!entry.is_done_for()).then(|| entry.clone()));
+        } else if same.is_none_or(|same| key(entry) >= key(same)) {
+            same = Some(entry);
         }
     }
-    Ok(best.cloned())
+    Ok((same.cloned(), others))
 }
 
 impl Entry {

@@ -320,7 +320,9 @@ impl Tail {
     /// Reads on in a file that has a name outside of the patterns now, if it is the entry's file.
     pub(super) fn open_rotated(&mut self, path: &Path, entry: &Entry) -> io::Result<()> {
         if !resume::is_file_of(entry, path)? {
-            self.resume.lose(entry.clone(), None);
+            // A copy that was made before a truncation is known by it.
+            let past = Past::of_truncated(entry.clone());
+            self.resume.lose(entry.clone(), Some(past));
             return Ok(());
         }
         self.resume.put(entry.clone());
