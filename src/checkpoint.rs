@@ -11,6 +11,7 @@ mod writer;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -338,14 +339,15 @@ pub(crate) struct Closed {
 
 /// The checkpoint thread: applies messages and writes until all senders are gone. Without a store it
 /// only keeps account, for a pipeline that goes on from there. Failures before the last write are
-/// reported and tried again. Blocks.
+/// reported and tried again, but for a sink that cannot be flushed: `is_unflushed` is set then. Blocks.
 pub(crate) fn run(
     store: Option<&Store>,
     sink: Option<SinkState>,
     messages: &flume::Receiver<Message>,
     stats: &Stats,
+    is_unflushed: &AtomicBool,
 ) -> Closed {
-    let mut writer = Writer::new(store, stats);
+    let mut writer = Writer::new(store, stats, is_unflushed);
     let mut ledger = Ledger {
         sink,
         is_dirty: true,
@@ -446,9 +448,15 @@ mod tests {
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
         drop(send);
-        run(Some(&store), None, &receive, &Stats::new())
-            .written
-            .unwrap();
+        run(
+            Some(&store),
+            None,
+            &receive,
+            &Stats::new(),
+            &AtomicBool::new(false),
+        )
+        .written
+        .unwrap();
         assert!(store.load().unwrap().is_none());
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
@@ -457,9 +465,15 @@ mod tests {
         send.send(Message::Sync(flume::bounded(1).0)).unwrap();
         send.send(acknowledged(FileId(1), 5)).unwrap();
         drop(send);
-        run(Some(&store), None, &receive, &Stats::new())
-            .written
-            .unwrap();
+        run(
+            Some(&store),
+            None,
+            &receive,
+            &Stats::new(),
+            &AtomicBool::new(false),
+        )
+        .written
+        .unwrap();
         let files = store.load().unwrap().unwrap().snapshot.files;
         assert_eq!(
             files,

@@ -16,8 +16,10 @@
 //! from there (`carried.rs`).
 
 mod carried;
+mod reship;
 mod signals;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,6 +45,7 @@ use crate::stats::site::Site;
 use crate::tail::{Dispatch, Tail, TailEnd, TailLinks, Work};
 use crate::transform::{Transform, transform_work};
 use carried::Carried;
+use reship::Reship;
 use signals::{Event, Signals};
 
 /// Work units in flight besides one per transform thread: one that is being shipped and one that
@@ -52,6 +55,9 @@ const SPARE_TICKETS: usize = 2;
 /// How long the threads may take to end after the time for an orderly end is over: a thread that is
 /// stuck in a system call does not get more.
 const LAST_GRACE: Duration = Duration::from_millis(250);
+
+/// Time between two tries to start a pipeline again on a disk that has trouble.
+const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// Gives the configuration as it is now.
 pub type Reload<'a> = &'a mut dyn FnMut() -> Result<Config>;
@@ -90,11 +96,20 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
     if let Some(address) = listener.as_ref().and_then(Listener::address) {
         report::notice(&format!("metrics and dashboard are at http://{address}/"));
     }
+    let mut reship = Reship::new(Instant::now());
     let result = loop {
-        let end = supervise(&config, &signals, &shutdown, &stats, &threads, &mut reload)?;
+        let end = supervise(
+            &config,
+            &signals,
+            &shutdown,
+            &stats,
+            &threads,
+            &mut reload,
+            &mut reship,
+        )?;
         let grace = match end {
             // Two pipelines must not go on at the same time, so the next one is worth any wait.
-            End::Reload(_) => None,
+            End::Reload(_) | End::Again => None,
             // The last stage has ended, so the others are about to.
             End::Over { is_stuck: false } | End::Signal => Some(config.shutdown_timeout),
             End::Over { is_stuck: true } => Some(LAST_GRACE),
@@ -103,27 +118,35 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
         if let Some(metrics) = metrics {
             metrics.end();
         }
-        let next = match end {
-            End::Over { .. } => break result,
-            // Nobody else has what was read of standard input.
-            End::Signal if !carried.has_input() => break result,
-            End::Signal => None,
-            End::Reload(next) => Some(*next),
+        // Nobody else has what was read of standard input.
+        let is_over = match end {
+            End::Over { .. } => true,
+            End::Signal => !carried.has_input(),
+            End::Reload(_) | End::Again => false,
         };
-        if carried.is_closed() {
+        if is_over || carried.is_closed() {
             break result;
         }
         stats.forget_in_flight();
         shutdown = Shutdown::new()?;
-        let is_last = next.is_none();
-        threads = go_on(&mut config, next, &stats, &shutdown, &mut carried)?;
-        metrics = MetricsThread::start(&listener, &config, &stats, &shutdown, &mut threads)?;
-        if is_last {
-            shutdown.begin(config.shutdown_timeout);
-        } else {
-            report::configure(config.log_level, config.log_format);
-            report::notice("the configuration is reloaded");
+        match end {
+            End::Reload(next) => {
+                threads = go_on(&mut config, *next, &stats, &shutdown, &mut carried)?;
+                report::configure(config.log_level, config.log_format);
+                report::notice("the configuration is reloaded");
+            }
+            End::Again => {
+                let again = start_again(&config, &stats, &shutdown, &mut carried, &signals)?;
+                let Some(again) = again else { break result };
+                threads = again;
+            }
+            End::Over { .. } | End::Signal => {
+                threads = Threads::start(&config, &stats, &shutdown, &mut carried)?;
+                shutdown.begin(config.shutdown_timeout);
+            }
         }
+        metrics = MetricsThread::start(&listener, &config, &stats, &shutdown, &mut threads)?;
+        reship.begin(Instant::now());
     };
     report::finish_live_line();
     report::say_all_repeated();
@@ -138,21 +161,47 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
 /// Starts the next pipeline: with the new configuration or, where that cannot be, the old one.
 fn go_on(
     config: &mut Config,
-    next: Option<Config>,
+    next: Config,
     stats: &Arc<Stats>,
     shutdown: &Shutdown,
     carried: &mut Carried,
 ) -> Result<Threads> {
-    if let Some(next) = next {
-        match Threads::start(&next, stats, shutdown, carried) {
-            Ok(threads) => {
-                *config = next;
-                return Ok(threads);
-            }
-            Err(error) => report::refused(&error),
+    match Threads::start(&next, stats, shutdown, carried) {
+        Ok(threads) => {
+            *config = next;
+            Ok(threads)
+        }
+        Err(error) => {
+            report::refused(&error);
+            Threads::start(config, stats, shutdown, carried)
         }
     }
-    Threads::start(config, stats, shutdown, carried)
+}
+
+/// Starts the same pipeline once more. The disk has trouble, so that is tried until it works; `None` when
+/// a signal came first.
+fn start_again(
+    config: &Config,
+    stats: &Arc<Stats>,
+    shutdown: &Shutdown,
+    carried: &mut Carried,
+    signals: &Signals,
+) -> Result<Option<Threads>> {
+    let never = eventfd(0, EventfdFlags::CLOEXEC)
+        .map_err(|errno| Error::system("make an event descriptor")(errno.into()))?;
+    let mut has_complained = false;
+    loop {
+        match Threads::start(config, stats, shutdown, carried) {
+            Ok(threads) => return Ok(Some(threads)),
+            Err(error) if !std::mem::replace(&mut has_complained, true) => {
+                report::warning(&format!("{}; will try again", report::chain(&error)));
+            }
+            Err(_) => {}
+        }
+        if signals.wait(&never, START_PAUSE) == Event::Signal {
+            return Ok(None);
+        }
+    }
 }
 
 /// Followed files have a descriptor each while they are busy: the soft limit of many systems (1024)
@@ -184,6 +233,8 @@ enum End {
     Signal,
     /// Another goes on with this configuration.
     Reload(Box<Config>),
+    /// Another goes on with the same one, from the last checkpoint that is on the disk.
+    Again,
 }
 
 /// Waits until the pipeline has ended by itself, or ended after a signal, or is stuck for longer
@@ -195,6 +246,7 @@ fn supervise(
     stats: &Stats,
     threads: &Threads,
     reload: &mut Option<Reload<'_>>,
+    reship: &mut Reship,
 ) -> Result<End> {
     let mut live_line = config.stats.then(LiveLine::new);
     let mut draw_at = Instant::now() + display::INTERVAL;
@@ -239,6 +291,12 @@ fn supervise(
             Event::Timeout => {}
         }
         let now = Instant::now();
+        // What was read of standard input can be read by nobody again.
+        let can_reship = !config.sources.stdin && !shutdown.begun();
+        if can_reship && reship.is_due(now, threads.is_unflushed.load(Ordering::Acquire)) {
+            report::notice("shipping again what was shipped since the last checkpoint");
+            shutdown.begin_continued(Some(config.shutdown_timeout));
+        }
         if give_up_at.is_some_and(|at| now >= at) {
             break true;
         }
@@ -251,9 +309,11 @@ fn supervise(
         }
     };
     Ok(match next {
-        Some(next) if shutdown.is_continued() && give_up_at.is_none() => End::Reload(next),
-        Some(_) if shutdown.is_continued() && !is_stuck => End::Signal,
-        _ => End::Over { is_stuck },
+        _ if !shutdown.is_continued() => End::Over { is_stuck },
+        Some(next) if give_up_at.is_none() => End::Reload(next),
+        None if give_up_at.is_none() => End::Again,
+        _ if is_stuck => End::Over { is_stuck },
+        _ => End::Signal,
     })
 }
 
@@ -266,6 +326,8 @@ struct Threads {
     /// For a last word to the checkpoint thread when others are stuck.
     tell: Option<flume::Sender<Message>>,
     shipper: Arc<Mutex<Shipper>>,
+    /// Whether the sink file could not be flushed, so that the checkpoint stands still.
+    is_unflushed: Arc<AtomicBool>,
     /// Readable when the ship thread, the last of the pipeline, has ended.
     ended: Arc<rustix::fd::OwnedFd>,
     /// How full the channels are.
@@ -377,10 +439,11 @@ impl Threads {
             },
         )?;
 
+        let is_unflushed = Arc::new(AtomicBool::new(false));
         let checkpoint = tell.is_some().then(|| {
-            let stats = stats.clone();
+            let (stats, is_unflushed) = (stats.clone(), is_unflushed.clone());
             spawn("ves-checkpoint", move || {
-                checkpoint::run(store.as_deref(), sink_state, &told, &stats)
+                checkpoint::run(store.as_deref(), sink_state, &told, &stats, &is_unflushed)
             })
         });
         let checkpoint = checkpoint.transpose()?;
@@ -432,6 +495,7 @@ impl Threads {
             checkpoint,
             tell,
             shipper,
+            is_unflushed,
             ended,
             queues,
         })

@@ -122,39 +122,49 @@ fn a_batch_that_cannot_be_flushed_is_written_again() {
 
 /// The system may throw away what it could not write, and says so once.
 #[test]
-fn after_a_flush_that_failed_the_checkpoint_stands_still_until_a_restart_or_sighup() {
-    let bench = Bench::new();
-    let faults = Faults::new(&bench);
-    let mut writer = Writer::new(bench.path("logs/a.log"));
-    let ves = collect(&bench, &faults, &[&state(&bench), "--sync", "interval"]);
-    writer.write(10);
-    let length = || checkpoint(&bench)["sink"]["length"].as_u64();
-    wait_until("a checkpoint", || {
-        bench.path("state/checkpoint.json").exists()
-            && length() == fs::metadata(bench.out()).ok().map(|file| file.len())
-            && length() > Some(0)
-    });
-    let before = length();
-    faults.set(&["sync 5 out.ndjson"]);
-    writer.write(10);
-    wait_until("a word of it", || {
-        bench.stderr().contains("cannot be flushed to the disk")
-    });
-    faults.set(&[]);
-    writer.write(10);
-    std::thread::sleep(std::time::Duration::from_millis(2500));
-    assert_eq!(bench.records().len(), 30, "it goes on");
-    assert_eq!(length(), before, "the checkpoint claims what may be lost");
-    ves.hang_up();
-    wait_until("the checkpoint", || {
-        length() > before && bench.records().len() == 30
-    });
-    writer.write(10);
-    wait_until("the rest", || bench.records().len() == 40);
-    assert!(ves.terminate().success());
-    assert_each_once(&bench.numbers(), writer.written);
-    let said = bench.stderr().matches("cannot be flushed").count();
-    assert_eq!(said, 1, "{}", bench.stderr());
+fn after_a_flush_that_failed_the_checkpoint_stands_still_until_all_since_is_shipped_again() {
+    for is_hung_up in [true, false] {
+        let bench = Bench::new();
+        let faults = Faults::new(&bench);
+        let mut writer = Writer::new(bench.path("logs/a.log"));
+        let mut ves = collect(&bench, &faults, &[&state(&bench), "--sync", "interval"]);
+        writer.write(10);
+        let length = || checkpoint(&bench)["sink"]["length"].as_u64();
+        wait_until("a checkpoint", || {
+            bench.path("state/checkpoint.json").exists()
+                && length() == fs::metadata(bench.out()).ok().map(|file| file.len())
+                && length() > Some(0)
+        });
+        let before = length();
+        faults.set(&["sync 5 out.ndjson"]);
+        writer.write(10);
+        wait_until("a word of it", || {
+            bench.stderr().contains("cannot be flushed to the disk")
+        });
+        writer.write(10);
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        assert_eq!(bench.records().len(), 30, "it goes on");
+        assert_eq!(length(), before, "the checkpoint claims what may be lost");
+        if is_hung_up {
+            faults.set(&[]);
+            ves.hang_up();
+        } else {
+            // After a pause, and when the sink can be had again.
+            faults.set(&["open 5 out.ndjson"]);
+            wait_until("a try", || bench.stderr().contains("open the sink file"));
+            assert!(ves.is_running());
+            faults.set(&[]);
+        }
+        wait_until("the checkpoint", || {
+            length() > before && bench.records().len() == 30
+        });
+        writer.write(10);
+        wait_until("the rest", || bench.records().len() == 40);
+        assert!(ves.terminate().success());
+        assert_each_once(&bench.numbers(), writer.written);
+        let said = bench.stderr().matches("cannot be flushed").count();
+        assert_eq!(said, 1, "{}", bench.stderr());
+    }
 }
 
 /// Without a checkpoint the next record was glued to the half of one that a kill had left.

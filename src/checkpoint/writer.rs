@@ -1,6 +1,8 @@
 //! From the account of what was acknowledged to the disk: first the sink that it speaks of, then the
 //! checkpoint.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::{Closed, Ledger, Snapshot, Store};
 use crate::error::{Error, Result};
 use crate::report;
@@ -12,19 +14,27 @@ pub(super) struct Writer<'a> {
     stats: &'a Stats,
     /// The last one whose sink was flushed, from when on that cannot be done any more: the system may
     /// have thrown away what it could not write, and says so once.
-    flushed: Option<Option<Snapshot>>,
+    flushed: Option<Snapshot>,
     last: Option<Snapshot>,
+    /// Tells that it is so.
+    is_unflushed: &'a AtomicBool,
     has_complained: bool,
 }
 
 impl<'a> Writer<'a> {
-    /// A writer to `store`, or one that only has the sink flushed.
-    pub(super) fn new(store: Option<&'a Store>, stats: &'a Stats) -> Writer<'a> {
+    /// A writer to `store`, or one that only has the sink flushed. Sets `is_unflushed` when that cannot
+    /// be done any more.
+    pub(super) fn new(
+        store: Option<&'a Store>,
+        stats: &'a Stats,
+        is_unflushed: &'a AtomicBool,
+    ) -> Writer<'a> {
         Writer {
             store,
             stats,
             flushed: None,
             last: None,
+            is_unflushed,
             has_complained: false,
         }
     }
@@ -38,10 +48,13 @@ impl<'a> Writer<'a> {
         {
             report::warning(&format!(
                 "the sink file cannot be flushed to the disk: {error}; the checkpoint stays as it \
-                 is: look at the disk (dmesg tells more), then a restart or SIGHUP ships again what \
-                 was shipped since"
+                 is until what was shipped since is shipped again, which is tried after a while, or \
+                 at once on SIGHUP: look at the disk (dmesg tells more)"
             ));
-            self.flushed = Some(self.last.take());
+            // The first write comes before anything is shipped.
+            let last = self.last.take();
+            self.flushed = Some(last.unwrap_or_else(|| ledger.snapshot()));
+            self.is_unflushed.store(true, Ordering::Release);
             self.has_complained = true;
             return Err(unflushed());
         }
@@ -84,10 +97,7 @@ impl<'a> Writer<'a> {
     /// Writes for the last time.
     pub(super) fn close(mut self, ledger: Option<&Ledger>) -> Closed {
         let written = ledger.map_or(Ok(()), |ledger| self.write(ledger));
-        let snapshot = match self.flushed {
-            Some(flushed) => flushed,
-            None => ledger.map(Ledger::snapshot),
-        };
+        let snapshot = self.flushed.or_else(|| ledger.map(Ledger::snapshot));
         Closed { written, snapshot }
     }
 }
