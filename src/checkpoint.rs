@@ -357,6 +357,7 @@ pub(crate) fn run(
     let mut may_write = false;
     let mut written_at = Instant::now();
     let mut write_at = written_at;
+    let mut hurried_interval = WRITE_INTERVAL_OPENED;
     loop {
         let message = messages.recv_deadline(write_at);
         let sync = match message {
@@ -366,7 +367,7 @@ pub(crate) fn run(
                     message,
                     Message::Opened(..) | Message::Identified(..) | Message::Settled
                 ) {
-                    write_at = write_at.min(written_at + WRITE_INTERVAL_OPENED);
+                    write_at = write_at.min(written_at + hurried_interval);
                 }
                 ledger.apply(message);
                 None
@@ -377,8 +378,12 @@ pub(crate) fn run(
         may_write |= sync.is_some();
         if sync.is_some() || Instant::now() >= write_at {
             if may_write && ledger.is_dirty {
+                let begun_at = Instant::now();
                 ledger.forget_past();
                 writer.try_write(&mut ledger);
+                // With thousands of files that come it takes a fifth of the time at most.
+                hurried_interval =
+                    (begun_at.elapsed() * 5).clamp(WRITE_INTERVAL_OPENED, WRITE_INTERVAL);
             }
             if may_write && !ledger.is_dirty {
                 stats.set_checkpoint_fresh();
