@@ -451,3 +451,31 @@ fn a_terminal_that_is_closed_ends_it() {
     }
     assert!(has_ended, "it goes on without its terminal");
 }
+
+/// The old content of a truncated file and the new one have the same inode. The entry of either came first,
+/// and where it was the old one, the file was shipped again from its beginning.
+#[test]
+fn a_file_that_was_truncated_and_rotated_just_before_is_read_on() {
+    for pause in 0..12 {
+        let bench = Bench::new();
+        write_config(&bench, &[WATCH, SHIP, STATE]);
+        let mut writer = Writer::new(bench.path("logs/a.log"));
+        let ves = collect(&bench, &[]);
+        // Reloads that are said: the same message comes five times a minute.
+        for round in 0..4 {
+            writer.write(10);
+            let count = || bench.numbers().len() as u64;
+            wait_until("the records", || count() == writer.written);
+            writer.file.set_len(0).unwrap();
+            writer.write(10);
+            std::thread::sleep(Duration::from_micros(200 * pause));
+            writer.rename(&bench.path(&format!("logs/a.log.{round}")));
+            reload(&bench, &ves);
+            writer.reopen();
+        }
+        writer.write(1);
+        wait_until("the rest", || bench.numbers().contains(&writer.written));
+        assert!(ves.terminate().success());
+        assert_each_once(&bench.numbers(), writer.written);
+    }
+}

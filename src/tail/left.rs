@@ -77,26 +77,34 @@ impl Tail {
         }
     }
 
-    /// Goes on with a file of the last tail that the patterns did not find. Returns whether it was
-    /// one; an error where it could not be opened.
-    pub(super) fn take_over(&mut self, entry: &Entry) -> io::Result<bool> {
+    /// Goes on with a file of the last tail that the patterns did not find, which has the inode of these
+    /// entries. Returns whether it was one; an error where it could not be opened.
+    pub(super) fn take_over(&mut self, entries: &[Entry]) -> io::Result<bool> {
+        let inode = entries.last().map(|entry| entry.inode);
         let left = self.left.as_ref();
-        let Some(file) = left.and_then(|left| left.files.get(&entry.inode)) else {
+        let Some(file) = inode.and_then(|inode| left?.files.get(&inode)) else {
             return Ok(false);
         };
         let (source, path) = (file.source.clone(), file.path.clone());
         if !file.is_detached && !self.discover.matches(&path) {
-            let past = Past::new(entry.clone(), UNWATCHED_REMEMBERED);
-            self.resume.set_aside(past);
+            for entry in entries {
+                let past = Past::new(entry.clone(), UNWATCHED_REMEMBERED);
+                self.resume.set_aside(past);
+            }
             return Ok(true);
         }
         let Some(open) = source.as_ref().and_then(|source| source.file.as_ref()) else {
             return Ok(false);
         };
         let (open, metadata) = (open.try_clone()?, open.metadata()?);
-        self.resume.put(entry.clone());
-        if let Some(id) = self.adopt(&path, open, &metadata)? {
-            self.detach(id);
+        for entry in entries {
+            self.resume.put(entry.clone());
+        }
+        match self.adopt(&path, open, &metadata) {
+            Ok(Some(id)) => self.detach(id),
+            Ok(None) => {}
+            // They are sought on.
+            Err(error) => self.complain(&path, "open", &error),
         }
         Ok(true)
     }

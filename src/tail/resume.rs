@@ -87,10 +87,10 @@ impl Resume {
         Ok(last.map_or(Known::New, Known::Rewritten))
     }
 
-    /// Takes all entries that are still sought.
-    pub(crate) fn take_sought(&mut self) -> Vec<Entry> {
-        let sought = std::mem::take(&mut self.sought);
-        sought.into_values().flatten().collect()
+    /// Takes all entries that are still sought, those of one inode together: only its file tells which
+    /// of them is the one.
+    pub(crate) fn take_sought(&mut self) -> Vec<Vec<Entry>> {
+        std::mem::take(&mut self.sought).into_values().collect()
     }
 
     /// Adds an entry, to be found from now on.

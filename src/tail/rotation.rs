@@ -283,29 +283,34 @@ impl Tail {
         let mut folders = Folders::default();
         let mut carried = Vec::new();
         let mut gone = Vec::new();
-        for entry in self.resume.take_sought() {
+        for entries in self.resume.take_sought() {
             if self.links.shutdown.begun() {
                 return;
             }
-            match self.take_over(&entry) {
+            match self.take_over(&entries) {
                 Ok(false) => {}
                 Ok(true) => continue,
                 Err(error) => {
-                    self.complain(Path::new(&entry.path), "open", &error);
-                    carried.push(entry);
+                    self.complain_of(&entries, &error);
+                    carried.extend(entries);
                     continue;
                 }
             }
-            match folders.seek(&entry) {
-                Sought::Renamed(path) => {
-                    if let Err(error) = self.open_rotated(&path, &entry) {
-                        self.complain(&path, "open", &error);
-                        carried.push(entry);
-                    }
+            // Each may have been seen in another folder.
+            let sought: Vec<Sought> = entries.iter().map(|entry| folders.seek(entry)).collect();
+            let path = sought.iter().find_map(|sought| match sought {
+                Sought::Renamed(path) => Some(path.clone()),
+                Sought::Gone | Sought::Unknown => None,
+            });
+            if let Some(path) = path {
+                if let Err(error) = self.open_rotated(&path, &entries) {
+                    self.complain(&path, "open", &error);
+                    carried.extend(entries);
                 }
-                Sought::Unknown => carried.push(entry),
-                Sought::Gone if entry.is_done_for() => {}
-                Sought::Gone => gone.push(entry),
+            } else if sought.contains(&Sought::Unknown) {
+                carried.extend(entries);
+            } else {
+                gone.extend(entries.into_iter().filter(|entry| !entry.is_done_for()));
             }
         }
         carried.into_iter().for_each(|entry| self.resume.put(entry));
@@ -317,19 +322,43 @@ impl Tail {
         }
     }
 
-    /// Reads on in a file that has a name outside of the patterns now, if it is the entry's file.
-    pub(super) fn open_rotated(&mut self, path: &Path, entry: &Entry) -> io::Result<()> {
-        if !resume::is_file_of(entry, path)? {
+    /// Reads on in a file that has a name outside of the patterns now, if it is the file of one of the
+    /// entries, which have its inode.
+    ///
+    /// # Errors
+    /// When it cannot be looked at: nothing is made of the entries then.
+    fn open_rotated(&mut self, path: &Path, entries: &[Entry]) -> io::Result<()> {
+        let mut is_known = false;
+        let mut others = Vec::new();
+        for entry in entries {
+            match resume::is_file_of(entry, path)? {
+                true => is_known = true,
+                false => others.push(entry),
+            }
+        }
+        for entry in entries.iter().filter(|entry| !others.contains(entry)) {
+            self.resume.put(entry.clone());
+        }
+        for entry in others.into_iter().filter(|entry| !entry.is_done_for()) {
             // A copy that was made before a truncation is known by it.
             let past = Past::of_truncated(entry.clone());
             self.resume.lose(entry.clone(), Some(past));
-            return Ok(());
         }
-        self.resume.put(entry.clone());
-        if let Some(id) = self.open(path)? {
-            self.detach(id);
+        if is_known {
+            match self.open(path) {
+                Ok(Some(id)) => self.detach(id),
+                Ok(None) => {}
+                // It is sought on.
+                Err(error) => self.complain(path, "open", &error),
+            }
         }
         Ok(())
+    }
+
+    fn complain_of(&mut self, entries: &[Entry], error: &io::Error) {
+        if let Some(entry) = entries.last() {
+            self.complain(Path::new(&entry.path), "open", error);
+        }
     }
 
     /// Has the checkpoint keep what is still sought.
