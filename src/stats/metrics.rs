@@ -134,6 +134,11 @@ impl Exposition<'_> {
             "Bytes that were truncated or deleted before they could be read: these are lost.",
         );
         text.value("ves_unread_bytes_total", &[], totals.bytes_unread);
+        text.counter(
+            "ves_files_reopened_total",
+            "Files that were opened again since they grew while nothing of them was read.",
+        );
+        text.value("ves_files_reopened_total", &[], totals.files_reopened);
     }
 
     fn put_each_file(&self, text: &mut Text) {
