@@ -228,6 +228,29 @@ fn metrics_go_on_at_their_address() {
     assert!(ves.terminate().success());
 }
 
+/// `systemctl reload`: without it a job has to be restarted for each change.
+#[test]
+fn the_unit_reloads_it() {
+    let bench = Bench::new();
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = collect(&bench, &[]);
+    wait_until("the record", || bench.records().len() == 1);
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/package/ves@.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let reload = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecReload="))
+        .expect("the unit says how to reload");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", reload]);
+    shell.env("MAINPID", ves.pid().to_string());
+    assert!(shell.status().unwrap().success());
+    wait_until("the reload", || bench.stderr().contains(RELOADED));
+    assert!(ves.terminate().success());
+}
+
 /// The default state folder is another one with each pattern and sink.
 #[test]
 fn another_state_folder_has_it_all_and_what_it_knew_before() {
