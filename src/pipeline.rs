@@ -116,11 +116,12 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
         stats.forget_in_flight();
         shutdown = Shutdown::new()?;
         let is_last = next.is_none();
-        threads = go_on(&mut config, next, &stats, &shutdown, &mut carried)?;
+        let (started, is_reloaded) = go_on(&mut config, next, &stats, &shutdown, &mut carried)?;
+        threads = started;
         metrics = MetricsThread::start(&listener, &config, &stats, &shutdown, &mut threads)?;
         if is_last {
             shutdown.begin(config.shutdown_timeout);
-        } else {
+        } else if is_reloaded {
             report::configure(config.log_level, config.log_format);
             report::notice("the configuration is reloaded");
         }
@@ -135,24 +136,25 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
     result.map(|()| Figures::of(&stats))
 }
 
-/// Starts the next pipeline: with the new configuration or, where that cannot be, the old one.
+/// Starts the next pipeline: with the new configuration or, where that cannot be, the old one. Returns
+/// whether it is the new one.
 fn go_on(
     config: &mut Config,
     next: Option<Config>,
     stats: &Arc<Stats>,
     shutdown: &Shutdown,
     carried: &mut Carried,
-) -> Result<Threads> {
+) -> Result<(Threads, bool)> {
     if let Some(next) = next {
         match Threads::start(&next, stats, shutdown, carried) {
             Ok(threads) => {
                 *config = next;
-                return Ok(threads);
+                return Ok((threads, true));
             }
             Err(error) => report::refused(&error),
         }
     }
-    Threads::start(config, stats, shutdown, carried)
+    Ok((Threads::start(config, stats, shutdown, carried)?, false))
 }
 
 /// Followed files have a descriptor each while they are busy: the soft limit of many systems (1024)

@@ -358,6 +358,7 @@ fn a_sink_that_is_down_is_replaced_and_deleted_files_are_read_all_the_same() {
         bench.records().len() as u64 >= writer.written
     });
     assert!(ves.terminate().success());
+    assert!(!bench.stderr().contains(RELOADED), "{}", bench.stderr());
     assert_each_once(&bench.numbers(), writer.written);
 }
 
