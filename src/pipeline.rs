@@ -28,7 +28,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::batch::BatchPool;
 use crate::checkpoint::{self, Closed, Message};
-use crate::config::{Config, SyncMode};
+use crate::config::{Config, SyncMode, metrics_keys_changed};
 use crate::error::{Error, Result};
 use crate::report;
 use crate::ship::{self, HandOver, Shipper, Stopped};
@@ -188,6 +188,19 @@ enum End {
     Reload(Box<Config>),
 }
 
+/// Has the new configuration serve what the old one does, and says so where it would not: the address
+/// is taken at the start, before anything else is done.
+fn keep_metrics(new: &mut Config, old: &Config) {
+    let keys = metrics_keys_changed(old.metrics.as_ref(), new.metrics.as_ref());
+    if !keys.is_empty() {
+        report::warning(&format!(
+            "{}: changed, which takes a restart of VES: what was set at the start holds until then",
+            keys.join(", ")
+        ));
+        new.metrics.clone_from(&old.metrics);
+    }
+}
+
 /// Waits until the pipeline has ended by itself, or ended after a signal, or is stuck for longer
 /// than it may; draws the live line meanwhile.
 fn supervise(
@@ -220,12 +233,7 @@ fn supervise(
             }
             Event::Reload => match reload.as_mut().map(|reload| reload()) {
                 Some(Ok(mut config_now)) => {
-                    if config_now.metrics != config.metrics {
-                        report::warning(
-                            "metrics: what is served, and where, changes at the next start only",
-                        );
-                        config_now.metrics.clone_from(&config.metrics);
-                    }
+                    keep_metrics(&mut config_now, config);
                     report::notice(
                         "SIGHUP: going on with the configuration as it is now once what was read is \
                          shipped",

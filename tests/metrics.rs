@@ -12,6 +12,7 @@ mod http_server;
 #[path = "util/kit.rs"]
 mod util;
 #[path = "util/watched.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
 mod watched;
 
 use std::collections::BTreeSet;
