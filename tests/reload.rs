@@ -514,3 +514,35 @@ fn a_terminal_that_is_closed_ends_it() {
     }
     assert!(has_ended, "it goes on without its terminal");
 }
+
+/// Catching SIGHUP would undo nohup: the demo and the bench end by it.
+#[test]
+fn who_is_told_to_ignore_it_does() {
+    for args in [
+        &[
+            "collect",
+            "--no-state",
+            "--ship",
+            "stdout:",
+            "--watch",
+            "*.log",
+        ][..],
+        &["demo", "--rate", "100"],
+    ] {
+        let bench = Bench::new();
+        Writer::new(bench.path("logs/a.log")).write(10);
+        let mut command = Command::new("env");
+        command
+            .args(["--ignore-signal=HUP", env!("CARGO_BIN_EXE_ves")])
+            .args(args)
+            .current_dir(bench.path("logs"))
+            .env("TMPDIR", bench.path(""));
+        let ves = Ves::start_into(command, &bench.out(), &bench.path("stderr"));
+        wait_until("records", || !bench.records().is_empty());
+        let status = fs::read_to_string(format!("/proc/{}/status", ves.pid())).unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+        assert_eq!(ignored & 1, 1, "{args:?}: {status}");
+        assert!(ves.terminate().success(), "{}", bench.stderr());
+    }
+}
