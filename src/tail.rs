@@ -6,6 +6,7 @@
 
 mod born;
 mod chunk;
+mod compressed;
 mod discover;
 mod dispatch;
 mod follow;
@@ -53,6 +54,7 @@ use crate::ship::Ended;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 use chunk::Source;
+use compressed::CompressedFiles;
 use discover::Discover;
 use follow::Followed;
 use own_files::OwnFiles;
@@ -186,6 +188,7 @@ pub(crate) struct Tail {
     /// Followed files whose trouble was reported.
     complained: HashSet<PathBuf>,
     own_files: OwnFiles,
+    compressed: CompressedFiles,
     unseen: Unseen,
     /// Files of the last run that turned out to be others.
     rewritten: usize,
@@ -210,9 +213,12 @@ impl Tail {
     /// For a pattern that is not a glob.
     pub(crate) fn new(config: &Config, mut links: TailLinks) -> Result<Tail> {
         let now = Instant::now();
-        let left = links.left.take();
+        let mut left = links.left.take();
         let own_before = left.as_ref().map(|left| &left.own_files);
         let own_files = OwnFiles::of(config, own_before);
+        let compressed = left
+            .as_mut()
+            .map(|left| std::mem::take(&mut left.compressed));
         let next_id = left.as_ref().map_or(0, |left| left.last_id);
         let host = enrich::host_name();
         let mut tail = Tail {
@@ -242,6 +248,7 @@ impl Tail {
             failing: HashSet::new(),
             complained: HashSet::new(),
             own_files,
+            compressed: compressed.unwrap_or_default(),
             unseen: Unseen::default(),
             rewritten: 0,
             next_id,

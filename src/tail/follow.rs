@@ -66,6 +66,8 @@ pub(crate) struct Followed {
     pub(crate) detached_at: Option<Instant>,
     /// Its inotify watch; `None` where it is polled.
     pub(crate) watch: Option<WatchDescriptor>,
+    /// Whether it turned out to hold no lines, so that it is let go of.
+    pub(crate) is_compressed: bool,
     /// Whether it is in the queue of files to read.
     pub(crate) is_queued: bool,
     /// Whether it is in the list of files that hold a window or a descriptor.
@@ -133,6 +135,7 @@ impl Followed {
             unfinished_since: None,
             detached_at: None,
             watch: None,
+            is_compressed: false,
             is_queued: false,
             is_awake: false,
             is_windowed: false,

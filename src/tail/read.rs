@@ -118,6 +118,10 @@ impl Tail {
                     followed.drop_window();
                 }
             }
+            if followed.is_compressed {
+                self.forget(&followed, None);
+                continue;
+            }
             self.note_state(&mut followed);
             self.files.insert(followed.id, followed);
         }
@@ -150,6 +154,10 @@ impl Tail {
                 self.troubled.insert(followed.id);
                 return Ok(None);
             }
+        }
+        if self.has_become_compressed(followed)? {
+            followed.is_compressed = true;
+            return Ok(None);
         }
         let source = followed.source.as_ref();
         let is_busy = source.is_some_and(|source| Arc::strong_count(source) > 1);

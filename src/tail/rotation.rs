@@ -22,7 +22,7 @@ use crate::report;
 const GONE_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Files of the last run that are gone, or rewritten, of which each is reported.
-const REPORTED_EACH_MAX: usize = 10;
+pub(super) const REPORTED_EACH_MAX: usize = 10;
 
 impl Tail {
     /// Brings what is followed in step with what the patterns find.
@@ -58,6 +58,13 @@ impl Tail {
             }
         }
         self.detach_absent(&present, &failing);
+        if failing.is_empty() {
+            let found = scan.files.iter().map(|found| found.inode);
+            self.compressed.keep(&found.collect());
+        }
+        self.links
+            .stats
+            .set_files_compressed(self.compressed.count());
         if self.has_scanned {
             self.tell_carried();
         }
@@ -79,6 +86,9 @@ impl Tail {
         if let Some(&id) = self.by_inode.get(&found.inode) {
             self.meet_again(id, found);
             return Ok(Some(id));
+        }
+        if self.compressed.has(found.inode, found.state) {
+            return Ok(None);
         }
         self.open(&found.path)
     }
@@ -194,6 +204,9 @@ impl Tail {
         }
         if let Some(&id) = self.by_inode.get(&inode) {
             return Ok(Some(id));
+        }
+        if self.is_compressed(path, &file, metadata)? {
+            return Ok(None);
         }
         let known = self.resume.take(inode, &file);
         let is_skipped = self.from == config::From::End
@@ -321,7 +334,7 @@ impl Tail {
     }
 }
 
-fn report_gone(entries: &[Entry]) {
+pub(super) fn report_gone(entries: &[Entry]) {
     for entry in entries.iter().take(REPORTED_EACH_MAX) {
         report::notice(&format!(
             "{}: the file that was here during the last run is gone; {} bytes of it were collected",
