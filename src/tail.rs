@@ -7,6 +7,7 @@
 mod born;
 mod chunk;
 mod compressed;
+mod copies;
 mod discover;
 mod dispatch;
 mod follow;
@@ -24,6 +25,7 @@ mod rotated_name;
 mod rotation;
 mod stall;
 mod stdin;
+mod truncated;
 mod wait;
 mod watch;
 mod window;
@@ -55,6 +57,7 @@ use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 use chunk::Source;
 use compressed::CompressedFiles;
+use copies::Copies;
 use discover::Discover;
 use follow::Followed;
 use own_files::OwnFiles;
@@ -189,6 +192,7 @@ pub(crate) struct Tail {
     complained: HashSet<PathBuf>,
     own_files: OwnFiles,
     compressed: CompressedFiles,
+    copies: Copies,
     unseen: Unseen,
     /// Files of the last run that turned out to be others.
     rewritten: usize,
@@ -249,6 +253,7 @@ impl Tail {
             complained: HashSet::new(),
             own_files,
             compressed: compressed.unwrap_or_default(),
+            copies: Copies::default(),
             unseen: Unseen::default(),
             rewritten: 0,
             next_id,
@@ -274,6 +279,8 @@ impl Tail {
     /// Runs the stage until the end of the input, the end of the pipeline behind it, or shutdown.
     pub(crate) fn run(mut self) -> TailEnd {
         let result = self.start().and_then(|()| self.follow());
+        self.tell_copies();
+        self.report_truncated();
         if self.links.shutdown.is_continued() {
             return TailEnd {
                 read: Ok(()),
@@ -306,6 +313,7 @@ impl Tail {
                 }
                 continue;
             }
+            self.tell_copies();
             self.sync_if_due();
             self.rest(woken_at);
             let is_stdin_ready = self.wait();
@@ -430,7 +438,8 @@ impl Tail {
     fn new_source(&mut self, path: PathBuf, file: Option<File>) -> Source {
         self.next_id += 1;
         let suffix = Suffix::new(&self.added, &self.host, &path);
-        Source::new(FileId(self.next_id), path, file, suffix)
+        let stats = self.links.stats.clone();
+        Source::new(FileId(self.next_id), path, file, suffix, stats)
     }
 
     fn tell(&self, message: Message) {

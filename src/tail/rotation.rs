@@ -209,6 +209,7 @@ impl Tail {
             return Ok(None);
         }
         let known = self.resume.take(inode, &file);
+        let known = self.resume.go_on_in_copy(known, path, &file);
         let is_skipped = self.from == config::From::End
             && !self.has_scanned
             // It came while the configuration was read again.
@@ -231,6 +232,9 @@ impl Tail {
                 followed.fingerprint = Fingerprint::take(&file, followed.offset)?;
             }
             Known::New => {}
+        }
+        if followed.offset == 0 {
+            followed.suspicion = self.suspicion(path);
         }
         followed.size_seen = metadata.len();
         let id = followed.id;
@@ -347,7 +351,7 @@ pub(super) fn report_gone(entries: &[Entry]) {
 }
 
 /// What the byte at `offset` belongs to: the rest of a line unless a newline comes before it.
-fn line_state_at(file: &File, offset: u64) -> io::Result<LineState> {
+pub(super) fn line_state_at(file: &File, offset: u64) -> io::Result<LineState> {
     let Some(before) = offset.checked_sub(1) else {
         return Ok(LineState::Start);
     };
