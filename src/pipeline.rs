@@ -403,21 +403,15 @@ impl Threads {
         let mut pipeline = Vec::new();
         for index in 0..config.workers {
             let (works, hand_over) = (works.clone(), hand_over.clone());
-            let (pool, stats) = (pool.clone(), stats.clone());
+            let pool = pool.clone();
             let core = cores.get(index);
             pipeline.push(spawn(&format!("ves-transform-{index}"), move || {
                 pin(core);
                 let mut transform = Transform::new();
                 for work in works {
                     let emit = |done| hand_over.send(done);
-                    let result = transform_work(
-                        &mut transform,
-                        work,
-                        batch_records_max,
-                        &pool,
-                        &stats,
-                        emit,
-                    );
+                    let result =
+                        transform_work(&mut transform, work, batch_records_max, &pool, emit);
                     if result.is_err() {
                         return;
                     }

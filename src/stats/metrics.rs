@@ -115,6 +115,11 @@ impl Exposition<'_> {
         text.gauge("ves_files_followed", "Files that are followed.");
         text.value("ves_files_followed", &[], totals.files_followed);
         text.gauge(
+            "ves_files_compressed",
+            "Compressed files that match: these are not collected.",
+        );
+        text.value("ves_files_compressed", &[], totals.files_compressed);
+        text.gauge(
             "ves_files_failing",
             "Paths that match but could not be used when they were last tried.",
         );

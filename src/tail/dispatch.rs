@@ -94,7 +94,6 @@ impl Dispatch {
             work,
             self.batch_records_max,
             &self.pool,
-            &self.stats,
             emit,
         )
     }

@@ -102,6 +102,19 @@ impl Trail {
         }
     }
 
+    /// The trail at `offset` of a file.
+    ///
+    /// # Errors
+    /// What the system says to the read; `UnexpectedEof` where the file is shorter.
+    pub(crate) fn before(file: &File, offset: u64) -> io::Result<Trail> {
+        let mut buffer = [0; TRAIL_BYTES_MAX];
+        let start = offset.saturating_sub(TRAIL_BYTES_MAX as u64);
+        let count = usize::try_from(offset - start).map_err(io::Error::other)?;
+        let part = buffer.get_mut(..count).unwrap_or_default();
+        file.read_exact_at(part, start)?;
+        Ok(Trail::after(part))
+    }
+
     /// Whether the file's bytes before `offset` are still the ones of this trail.
     pub(crate) fn matches(&self, file: &File, offset: u64) -> bool {
         self.is_in(file, offset).unwrap_or(false)
@@ -164,6 +177,11 @@ mod tests {
         file.write_all_at(b"new", 300).unwrap();
         assert!(!trail.matches(&file, old.len() as u64));
         assert!(Trail::after(b"").matches(&file, 0));
+        for offset in [0, 5, 64, 303] {
+            let trail = Trail::before(&file, offset).unwrap();
+            assert!(trail.matches(&file, offset), "{offset}");
+            assert_eq!(trail.bytes, offset.min(64));
+        }
     }
 
     #[test]

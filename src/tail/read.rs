@@ -118,6 +118,10 @@ impl Tail {
                     followed.drop_window();
                 }
             }
+            if followed.is_compressed {
+                self.forget(&followed, None);
+                continue;
+            }
             self.note_state(&mut followed);
             self.files.insert(followed.id, followed);
         }
@@ -150,6 +154,13 @@ impl Tail {
                 self.troubled.insert(followed.id);
                 return Ok(None);
             }
+        }
+        if self.has_become_compressed(followed)? {
+            followed.is_compressed = true;
+            return Ok(None);
+        }
+        if followed.is_held() && self.is_held_on(followed, now)? {
+            return Ok(None);
         }
         let source = followed.source.as_ref();
         let is_busy = source.is_some_and(|source| Arc::strong_count(source) > 1);
@@ -213,9 +224,7 @@ impl Tail {
         let Some(file) = &source.file else {
             return Ok(());
         };
-        self.links
-            .stats
-            .add_unread(&followed.path, followed.unread_bytes());
+        self.remember_truncated(followed);
         self.tell(Message::Truncated(followed.id));
         self.is_sync_due = true;
         let file = file.try_clone()?;
@@ -257,7 +266,14 @@ impl Tail {
             },
         };
         let suffix = Suffix::new(&self.added, &self.host, &followed.path);
-        let source = Source::new(followed.id, followed.path.clone(), Some(file), suffix);
+        let stats = self.links.stats.clone();
+        let source = Source::new(
+            followed.id,
+            followed.path.clone(),
+            Some(file),
+            suffix,
+            stats,
+        );
         followed.source = Some(Arc::new(source));
         followed.is_written_closed = false;
         Ok(())
