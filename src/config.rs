@@ -157,6 +157,24 @@ pub struct MetricsOptions {
     pub per_file: bool,
 }
 
+/// The keys of what is served that differ.
+pub(crate) fn metrics_keys_changed(
+    before: Option<&MetricsOptions>,
+    now: Option<&MetricsOptions>,
+) -> Vec<&'static str> {
+    let (Some(before), Some(now)) = (before, now) else {
+        // The other keys say nothing where nothing is served.
+        return Vec::from_iter((before.is_some() != now.is_some()).then_some("metrics"));
+    };
+    let keys = [
+        ("metrics", before.address != now.address),
+        ("metrics_host", before.hosts != now.hosts),
+        ("metrics_per_file", before.per_file != now.per_file),
+    ];
+    let changed = keys.into_iter().filter(|(_, has_changed)| *has_changed);
+    changed.map(|(key, _)| key).collect()
+}
+
 /// How an HTTP sink talks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpOptions {

@@ -38,7 +38,8 @@ impl Interrupted {
     }
 }
 
-fn is_hang_up_ignored() -> bool {
+/// Whether the process was told to ignore SIGHUP, as by nohup. Catching it would undo that.
+pub(crate) fn is_hang_up_ignored() -> bool {
     let status = Process::myself().and_then(|own| own.status());
     status.is_ok_and(|status| status.sigign & 1 << (SIGHUP - 1) != 0)
 }

@@ -30,7 +30,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::batch::BatchPool;
 use crate::checkpoint::{self, Closed, Message};
-use crate::config::{Config, SyncMode};
+use crate::config::{Config, SyncMode, metrics_keys_changed};
 use crate::error::{Error, Result};
 use crate::report;
 use crate::ship::{self, HandOver, Shipper, Stopped};
@@ -131,9 +131,13 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
         shutdown = Shutdown::new()?;
         match end {
             End::Reload(next) => {
-                threads = go_on(&mut config, *next, &stats, &shutdown, &mut carried)?;
-                report::configure(config.log_level, config.log_format);
-                report::notice("the configuration is reloaded");
+                let (started, is_reloaded) =
+                    go_on(&mut config, *next, &stats, &shutdown, &mut carried)?;
+                threads = started;
+                if is_reloaded {
+                    report::configure(config.log_level, config.log_format);
+                    report::notice("the configuration is reloaded");
+                }
             }
             End::Again => {
                 let again = start_again(&config, &stats, &shutdown, &mut carried, &signals)?;
@@ -158,22 +162,23 @@ fn collect(mut config: Config, mut reload: Option<Reload<'_>>) -> Result<Figures
     result.map(|()| Figures::of(&stats))
 }
 
-/// Starts the next pipeline: with the new configuration or, where that cannot be, the old one.
+/// Starts the next pipeline: with the new configuration or, where that cannot be, the old one. Returns
+/// whether it is the new one.
 fn go_on(
     config: &mut Config,
     next: Config,
     stats: &Arc<Stats>,
     shutdown: &Shutdown,
     carried: &mut Carried,
-) -> Result<Threads> {
+) -> Result<(Threads, bool)> {
     match Threads::start(&next, stats, shutdown, carried) {
         Ok(threads) => {
             *config = next;
-            Ok(threads)
+            Ok((threads, true))
         }
         Err(error) => {
             report::refused(&error);
-            Threads::start(config, stats, shutdown, carried)
+            Ok((Threads::start(config, stats, shutdown, carried)?, false))
         }
     }
 }
@@ -237,6 +242,19 @@ enum End {
     Again,
 }
 
+/// Has the new configuration serve what the old one does, and says so where it would not: the address
+/// is taken at the start, before anything else is done.
+fn keep_metrics(new: &mut Config, old: &Config) {
+    let keys = metrics_keys_changed(old.metrics.as_ref(), new.metrics.as_ref());
+    if !keys.is_empty() {
+        report::warning(&format!(
+            "{}: changed, which takes a restart of VES: what was set at the start holds until then",
+            keys.join(", ")
+        ));
+        new.metrics.clone_from(&old.metrics);
+    }
+}
+
 /// Waits until the pipeline has ended by itself, or ended after a signal, or is stuck for longer
 /// than it may; draws the live line meanwhile.
 fn supervise(
@@ -270,12 +288,7 @@ fn supervise(
             }
             Event::Reload => match reload.as_mut().map(|reload| reload()) {
                 Some(Ok(mut config_now)) => {
-                    if config_now.metrics != config.metrics {
-                        report::warning(
-                            "metrics: what is served, and where, changes at the next start only",
-                        );
-                        config_now.metrics.clone_from(&config.metrics);
-                    }
+                    keep_metrics(&mut config_now, config);
                     report::notice(
                         "SIGHUP: going on with the configuration as it is now once what was read is \
                          shipped",
@@ -456,21 +469,15 @@ impl Threads {
         let mut pipeline = Vec::new();
         for index in 0..config.workers {
             let (works, hand_over) = (works.clone(), hand_over.clone());
-            let (pool, stats) = (pool.clone(), stats.clone());
+            let pool = pool.clone();
             let core = cores.get(index);
             pipeline.push(spawn(&format!("ves-transform-{index}"), move || {
                 pin(core);
                 let mut transform = Transform::new();
                 for work in works {
                     let emit = |done| hand_over.send(done);
-                    let result = transform_work(
-                        &mut transform,
-                        work,
-                        batch_records_max,
-                        &pool,
-                        &stats,
-                        emit,
-                    );
+                    let result =
+                        transform_work(&mut transform, work, batch_records_max, &pool, emit);
                     if result.is_err() {
                         return;
                     }

@@ -50,6 +50,7 @@ pub(crate) struct Stats {
     bytes_unread: AtomicU64,
     files_followed: AtomicU64,
     files_reopened: AtomicU64,
+    files_compressed: AtomicU64,
     wakes: AtomicU64,
     /// When the first batch was shipped, in nanoseconds of `CLOCK_MONOTONIC`; 0 for not yet.
     first_shipped_ns: AtomicU64,
@@ -130,6 +131,8 @@ pub(crate) struct Totals {
     pub(crate) files_followed: u64,
     /// How often a file was opened again that grew while nothing of it was read.
     pub(crate) files_reopened: u64,
+    /// Compressed files that match now and are not followed.
+    pub(crate) files_compressed: u64,
     /// Batches that are done, with or without records.
     pub(crate) batches_acknowledged: u64,
     /// Failed attempts to look at, open or read a file.
@@ -157,6 +160,7 @@ impl Stats {
             bytes_unread: zero(),
             files_followed: zero(),
             files_reopened: zero(),
+            files_compressed: zero(),
             wakes: zero(),
             first_shipped_ns: zero(),
             batches_acknowledged: zero(),
@@ -354,6 +358,11 @@ impl Stats {
         self.files_followed.store(count as u64, Ordering::Relaxed);
     }
 
+    /// Notes how many compressed files match and are not followed.
+    pub(crate) fn set_files_compressed(&self, count: usize) {
+        self.files_compressed.store(count as u64, Ordering::Relaxed);
+    }
+
     /// The counters now.
     pub(crate) fn totals(&self) -> Totals {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -372,6 +381,7 @@ impl Stats {
             bytes_unread: load(&self.bytes_unread),
             files_followed: load(&self.files_followed),
             files_reopened: load(&self.files_reopened),
+            files_compressed: load(&self.files_compressed),
             batches_acknowledged: load(&self.batches_acknowledged),
             file_errors: load(&self.file_errors),
             checkpoint_errors: load(&self.checkpoint_errors),

@@ -6,6 +6,8 @@
 
 mod born;
 mod chunk;
+mod compressed;
+mod copies;
 mod discover;
 mod dispatch;
 mod follow;
@@ -23,6 +25,7 @@ mod rotated_name;
 mod rotation;
 mod stall;
 mod stdin;
+mod truncated;
 mod wait;
 mod watch;
 mod window;
@@ -53,6 +56,8 @@ use crate::ship::Ended;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
 use chunk::Source;
+use compressed::CompressedFiles;
+use copies::Copies;
 use discover::Discover;
 use follow::Followed;
 use own_files::OwnFiles;
@@ -186,6 +191,8 @@ pub(crate) struct Tail {
     /// Followed files whose trouble was reported.
     complained: HashSet<PathBuf>,
     own_files: OwnFiles,
+    compressed: CompressedFiles,
+    copies: Copies,
     unseen: Unseen,
     /// Files of the last run that turned out to be others.
     rewritten: usize,
@@ -212,9 +219,12 @@ impl Tail {
     /// For a pattern that is not a glob.
     pub(crate) fn new(config: &Config, mut links: TailLinks) -> Result<Tail> {
         let now = Instant::now();
-        let left = links.left.take();
+        let mut left = links.left.take();
         let own_before = left.as_ref().map(|left| &left.own_files);
         let own_files = OwnFiles::of(config, own_before);
+        let compressed = left
+            .as_mut()
+            .map(|left| std::mem::take(&mut left.compressed));
         let next_id = left.as_ref().map_or(0, |left| left.last_id);
         let host = enrich::host_name();
         let mut tail = Tail {
@@ -244,6 +254,8 @@ impl Tail {
             failing: HashSet::new(),
             complained: HashSet::new(),
             own_files,
+            compressed: compressed.unwrap_or_default(),
+            copies: Copies::default(),
             unseen: Unseen::default(),
             rewritten: 0,
             next_id,
@@ -270,6 +282,8 @@ impl Tail {
     /// Runs the stage until the end of the input, the end of the pipeline behind it, or shutdown.
     pub(crate) fn run(mut self) -> TailEnd {
         let result = self.start().and_then(|()| self.follow());
+        self.tell_copies();
+        self.report_truncated();
         if self.links.shutdown.is_continued() {
             return TailEnd {
                 read: Ok(()),
@@ -303,6 +317,7 @@ impl Tail {
                 }
                 continue;
             }
+            self.tell_copies();
             self.sync_if_due();
             self.rest(woken_at);
             let is_stdin_ready = self.wait();
@@ -430,7 +445,8 @@ impl Tail {
     fn new_source(&mut self, path: PathBuf, file: Option<File>) -> Source {
         self.next_id += 1;
         let suffix = Suffix::new(&self.added, &self.host, &path);
-        Source::new(FileId(self.next_id), path, file, suffix)
+        let stats = self.links.stats.clone();
+        Source::new(FileId(self.next_id), path, file, suffix, stats)
     }
 
     fn tell(&self, message: Message) {

@@ -323,8 +323,17 @@ fn what_cannot_be_shown_is_refused() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (args, code, reason) in [
-        (&["--demo", "--watch", "."][..], 2, "not a regular file"),
-        (&["--demo", "--watch", "no/such/a.log"], 2, "cannot be made"),
+        // The durations end what would be shown after all.
+        (
+            &["--demo", "--watch", ".", "--duration", "1s"][..],
+            2,
+            "not a regular file",
+        ),
+        (
+            &["--demo", "--watch", "no/such/a.log", "--duration", "1s"],
+            2,
+            "cannot be made",
+        ),
         (&["demo", "--rate", "0"], 2, "--rate"),
         (
             &["demo", "--rate", "5", "--watch", "x"],

@@ -10,16 +10,19 @@
 mod http_server;
 #[path = "util/kit.rs"]
 mod util;
+#[path = "util/watched.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod watched;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use http_server::HttpServer;
 use util::{Bench, Ves, Writer, assert_each_once, wait_until};
+use watched::Watched;
 
 const RELOADED: &str = "the configuration is reloaded";
 
@@ -186,45 +189,104 @@ fn a_pattern_that_is_taken_out_and_put_back_goes_on_where_it_was() {
     assert_each_once(&bench.numbers(), 20);
 }
 
-/// The answer to a GET.
-fn get(address: &str, path: &str) -> String {
-    let mut connection = TcpStream::connect(address).unwrap();
-    write!(
-        connection,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 #[test]
 fn metrics_go_on_at_their_address() {
     let bench = Bench::new();
     write_config(&bench, &[WATCH, SHIP, STATE, "metrics = \"127.0.0.1:0\""]);
     let mut writer = Writer::new(bench.path("logs/a.log"));
     let ves = collect(&bench, &[]);
-    let address = || {
-        let stderr = bench.stderr();
-        let address = stderr.split("are at http://").nth(1)?.split('/').next()?;
-        Some(address.to_owned())
-    };
-    wait_until("the address", || address().is_some());
-    let address = address().unwrap();
-    for written in [100, 200, 300] {
+    let watched = Watched::of(&bench);
+    for written in [100.0, 200.0, 300.0] {
         writer.write(100);
-        let shipped = format!("\nves_records_shipped_total {written}\n");
-        wait_until("the count", || get(&address, "/metrics").contains(&shipped));
-        wait_until("health", || {
-            get(&address, "/healthz").starts_with("HTTP/1.1 200")
+        wait_until("the count", || {
+            watched.value("ves_records_shipped_total") == written
         });
+        wait_until("health", || watched.get("/healthz").status == 200);
         reload(&bench, &ves);
     }
+    let says = |keys: &str| {
+        let line = format!("warning: {keys}: changed, which takes a restart of VES");
+        bench.stderr().contains(&line)
+    };
+    assert!(!bench.stderr().contains("takes a restart"));
+    write_config(
+        &bench,
+        &[
+            WATCH,
+            SHIP,
+            STATE,
+            "metrics = \"127.0.0.1:0\"",
+            "metrics_host = \"logs.example.com\"\nmetrics_per_file = true",
+        ],
+    );
+    reload(&bench, &ves);
+    assert!(says("metrics_host, metrics_per_file"), "{}", bench.stderr());
+    assert_eq!(watched.get_as("/healthz", "logs.example.com").status, 421);
     write_config(&bench, &[WATCH, SHIP, STATE]);
     reload(&bench, &ves);
-    assert!(bench.stderr().contains("changes at the next start only"));
-    assert!(get(&address, "/metrics").contains("\nves_records_shipped_total 300\n"));
+    assert!(says("metrics"), "{}", bench.stderr());
+    assert_eq!(watched.value("ves_records_shipped_total"), 300.0);
+    assert!(ves.terminate().success());
+}
+
+/// The configuration in the first event of the stream, which a page asks for again when it ends.
+fn shown_config(events: &mut impl BufRead) -> String {
+    let mut lines = events.lines().map(Result::unwrap);
+    let data = lines.find_map(|line| Some(line.strip_prefix("data: ")?.to_owned()));
+    let hello: serde_json::Value = serde_json::from_str(&data.unwrap()).unwrap();
+    hello["config"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_dashboard_shows_the_configuration_that_holds() {
+    let bench = Bench::new();
+    let metrics = "metrics = \"127.0.0.1:0\"";
+    let batch = |size: u32| format!("batch_size = {size}");
+    let is_of = |size: u32, config: &str| config.lines().any(|line| line == batch(size));
+    write_config(&bench, &[WATCH, SHIP, STATE, metrics, &batch(11)]);
+    let ves = collect(&bench, &[]);
+    let watched = Watched::of(&bench);
+    let mut open_page = watched.events();
+    let config = shown_config(&mut open_page);
+    assert!(is_of(11, &config), "{config}");
+    let per_file = "metrics_per_file = true";
+    write_config(&bench, &[WATCH, SHIP, STATE, metrics, per_file, &batch(22)]);
+    reload(&bench, &ves);
+    // A page that is open would go on showing the old one for as long as its stream goes on.
+    open_page.read_to_string(&mut String::new()).unwrap();
+    let config = shown_config(&mut watched.events());
+    assert!(is_of(22, &config), "{config}");
+    assert!(config.contains("\nmetrics_per_file = false\n"), "{config}");
+    // One that is refused never held.
+    let missing = "ship_url = \"file:ROOT/missing/out.ndjson\"";
+    write_config(&bench, &[WATCH, missing, STATE, metrics, &batch(33)]);
+    ves.hang_up();
+    wait_until("a refusal", || bench.stderr().contains("is refused"));
+    let config = shown_config(&mut watched.events());
+    assert!(is_of(22, &config), "{config}");
+    assert!(ves.terminate().success());
+}
+
+/// `systemctl reload`: without it a job has to be restarted for each change.
+#[test]
+fn the_unit_reloads_it() {
+    let bench = Bench::new();
+    write_config(&bench, &[WATCH, SHIP, STATE]);
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(1);
+    let ves = collect(&bench, &[]);
+    wait_until("the record", || bench.records().len() == 1);
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/package/ves@.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let reload = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecReload="))
+        .expect("the unit says how to reload");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", reload]);
+    shell.env("MAINPID", ves.pid().to_string());
+    assert!(shell.status().unwrap().success());
+    wait_until("the reload", || bench.stderr().contains(RELOADED));
     assert!(ves.terminate().success());
 }
 
@@ -308,6 +370,7 @@ fn what_was_wrong_is_refused_in_full_and_the_old_goes_on() {
         });
     }
     assert!(ves.terminate().success());
+    assert!(!bench.stderr().contains(RELOADED), "{}", bench.stderr());
     assert_each_once(&bench.numbers(), writer.written);
 }
 
@@ -477,5 +540,37 @@ fn a_file_that_was_truncated_and_rotated_just_before_is_read_on() {
         wait_until("the rest", || bench.numbers().contains(&writer.written));
         assert!(ves.terminate().success());
         assert_each_once(&bench.numbers(), writer.written);
+    }
+}
+
+/// Catching SIGHUP would undo nohup: the demo and the bench end by it.
+#[test]
+fn who_is_told_to_ignore_it_does() {
+    for args in [
+        &[
+            "collect",
+            "--no-state",
+            "--ship",
+            "stdout:",
+            "--watch",
+            "*.log",
+        ][..],
+        &["demo", "--rate", "100"],
+    ] {
+        let bench = Bench::new();
+        Writer::new(bench.path("logs/a.log")).write(10);
+        let mut command = Command::new("env");
+        command
+            .args(["--ignore-signal=HUP", env!("CARGO_BIN_EXE_ves")])
+            .args(args)
+            .current_dir(bench.path("logs"))
+            .env("TMPDIR", bench.path(""));
+        let ves = Ves::start_into(command, &bench.out(), &bench.path("stderr"));
+        wait_until("records", || !bench.records().is_empty());
+        let status = fs::read_to_string(format!("/proc/{}/status", ves.pid())).unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+        assert_eq!(ignored & 1, 1, "{args:?}: {status}");
+        assert!(ves.terminate().success(), "{}", bench.stderr());
     }
 }

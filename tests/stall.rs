@@ -13,6 +13,9 @@ mod faults;
 mod http_server;
 #[path = "util/kit.rs"]
 mod util;
+#[path = "util/watched.rs"]
+#[expect(dead_code, reason = "each test file uses a part of it")]
+mod watched;
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,6 +25,7 @@ use std::time::Duration;
 use faults::Faults;
 use http_server::HttpServer;
 use util::{Bench, Ves, Writer, assert_each_once, wait_until};
+use watched::Watched;
 
 /// A network file system may go on telling an open file's old size.
 #[test]
@@ -38,7 +42,7 @@ fn a_file_that_grows_while_its_offset_stands_still_is_opened_again() {
     command
         .arg("--ship")
         .arg(format!("file:{}", bench.out().display()));
-    command.args(["--no-state", "--stats"]);
+    command.args(["--no-state", "--stats", "--metrics", "0"]);
     faults.set(&["stale 0 a.log"]);
     faults.add_to(&mut command);
     let ves = Ves::start_command(command, &bench.path("stderr"));
@@ -48,7 +52,10 @@ fn a_file_that_grows_while_its_offset_stands_still_is_opened_again() {
     fs::write(bench.path("logs/b.log"), util::line(21)).unwrap();
     wait_until("the other file's record", || bench.records().len() == 11);
     assert!(!bench.stderr().contains("stood still"));
+    let watched = Watched::of(&bench);
+    assert_eq!(watched.value("ves_files_reopened_total"), 0.0);
     wait_until("the rest", || bench.records().len() == 21);
+    assert_eq!(watched.value("ves_files_reopened_total"), 1.0);
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), 21);
     let stderr = bench.stderr();

@@ -6,6 +6,7 @@ mod generate;
 mod reftail;
 mod report;
 mod selftest;
+mod sink;
 mod soak;
 mod torture;
 mod verify;
@@ -18,6 +19,7 @@ pub(crate) use generate::{GenerateArgs, RotateHow};
 pub(crate) use reftail::ReftailArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use selftest::SelftestArgs;
+pub(crate) use sink::SinkArgs;
 pub(crate) use soak::SoakArgs;
 pub(crate) use torture::TortureArgs;
 pub(crate) use verify::VerifyArgs;
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Gate(GateArgs),
     /// Forward the lines of a file in the plainest way: a yardstick, and a subject with known faults.
     Reftail(ReftailArgs),
+    /// Take what a collector delivers, count it, and write it to a file.
+    Sink(SinkArgs),
     /// Make the report and the charts of a comparison again from its raw results; nothing is run.
     Report(ReportArgs),
 }

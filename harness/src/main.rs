@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Soak(args) => soak::run(&args),
         Command::Gate(args) => gate::run(&args),
         Command::Reftail(args) => reference::run(&args),
+        Command::Sink(args) => sink::run(&args),
         Command::Report(args) => report::run(&args),
     };
     match outcome {

@@ -4,9 +4,10 @@
 mod capture;
 mod file;
 mod http;
+mod receive;
 mod tcp;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,8 +15,12 @@ use anyhow::Result;
 
 pub(crate) use capture::Capture;
 use capture::Recorder;
+pub(crate) use receive::run;
 
 use crate::results::SinkKind;
+
+/// Any port of this machine, for collectors on it.
+const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// A sink that takes records.
 #[derive(Debug)]
@@ -53,8 +58,8 @@ impl Sink {
                 let path = folder.join("out.ndjson");
                 Endpoint::File(file::Watcher::start(path, recorder.clone(), look_interval)?)
             }
-            SinkKind::Http => Endpoint::Http(http::Server::start(&recorder)?),
-            SinkKind::Tcp => Endpoint::Tcp(tcp::Server::start(&recorder)?),
+            SinkKind::Http => Endpoint::Http(http::Server::start(LOOPBACK, &recorder)?),
+            SinkKind::Tcp => Endpoint::Tcp(tcp::Server::start(LOOPBACK, &recorder)?),
             SinkKind::Null => Endpoint::Null,
         };
         Ok(Sink { recorder, endpoint })

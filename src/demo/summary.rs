@@ -174,6 +174,15 @@ mod tests {
         let lost = account(5, &[2], &[1, 3, 5]);
         assert!(!lost.is_good());
         assert_eq!((lost.lost, lost.strange), (1, 0));
+        // All there, and one that was to be dropped.
+        let undropped = account(5, &[2], &[1, 2, 3, 4, 5]);
+        assert!(!undropped.is_good());
+        assert_eq!((undropped.lost, undropped.strange), (0, 1));
+        let twice = Account {
+            twice: 1,
+            ..account(5, &[2], &[1, 3, 4, 5])
+        };
+        assert!(!twice.is_good());
         // As many records as there should be, but of the wrong line.
         let swapped = account(5, &[2], &[1, 2, 3, 5]);
         assert!(!swapped.is_good());

@@ -44,7 +44,8 @@ impl Watched {
         let found = std::fs::metadata(&path);
         let found = found.map_err(|error| refused(&error, "it went away"))?;
         Ok(Watched {
-            bytes: found.len(),
+            // What others wrote since it was made is to be shown.
+            bytes: if is_new { 0 } else { found.len() },
             path,
             is_new,
             name: name.to_owned(),

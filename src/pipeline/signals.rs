@@ -9,6 +9,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe::register;
 
 use crate::error::{Error, Result};
+use crate::interrupted::is_hang_up_ignored;
 
 /// The signals of this process.
 pub(super) struct Signals {
@@ -100,10 +101,4 @@ fn take_byte(pipe: &PipeReader) {
 
 fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
-}
-
-fn is_hang_up_ignored() -> bool {
-    let own = procfs::process::Process::myself();
-    own.and_then(|own| own.status())
-        .is_ok_and(|status| status.sigign & 1 << (SIGHUP - 1) != 0)
 }

@@ -138,6 +138,12 @@ pub(crate) fn summary(stats: &Stats, began: &Began) -> String {
         "unread at rotation",
         format!("{} bytes", totals.bytes_unread),
     );
+    if totals.files_compressed > 0 {
+        row(
+            "compressed, not read",
+            totals.files_compressed.to_string() + " files",
+        );
+    }
     if totals.files_reopened > 0 {
         row("stood still, reopened", totals.files_reopened.to_string());
     }

@@ -115,6 +115,11 @@ impl Exposition<'_> {
         text.gauge("ves_files_followed", "Files that are followed.");
         text.value("ves_files_followed", &[], totals.files_followed);
         text.gauge(
+            "ves_files_compressed",
+            "Compressed files that match: these are not collected.",
+        );
+        text.value("ves_files_compressed", &[], totals.files_compressed);
+        text.gauge(
             "ves_files_failing",
             "Paths that match but could not be used when they were last tried.",
         );
@@ -134,6 +139,11 @@ impl Exposition<'_> {
             "Bytes that were truncated or deleted before they could be read: these are lost.",
         );
         text.value("ves_unread_bytes_total", &[], totals.bytes_unread);
+        text.counter(
+            "ves_files_reopened_total",
+            "Files that were opened again since they grew while nothing of them was read.",
+        );
+        text.value("ves_files_reopened_total", &[], totals.files_reopened);
     }
 
     fn put_each_file(&self, text: &mut Text) {

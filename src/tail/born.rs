@@ -6,10 +6,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::copies::is_part_of;
 use super::identity::Inode;
 use super::log_file;
 use super::rotated_name::is_rotation_of;
@@ -20,9 +20,6 @@ use crate::report;
 /// How much older than the last sign of life a file may be that the checkpoint does not know: it was
 /// made in the moment between two of its versions.
 const BORN_BEFORE_MAX: Duration = Duration::from_secs(2);
-
-/// Bytes that are compared at each end of a file that may be a copy.
-const COMPARED_BYTES_MAX: u64 = 4096;
 
 /// A file that came meanwhile.
 struct Born {
@@ -130,30 +127,13 @@ impl Tail {
         let inodes = known.chain(current.map(|metadata| Inode::of(&metadata)));
         let followed = inodes.filter_map(|inode| self.files.get(self.by_inode.get(&inode)?));
         let mut paths = followed.map(|followed| followed.path.as_path());
-        paths.any(|path| is_part_of(file, path).unwrap_or(false))
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        let is_part = |path: &Path| -> io::Result<bool> {
+            let original = log_file::open(path)?;
+            original.map_or(Ok(false), |(original, _)| is_part_of(file, size, &original))
+        };
+        size > 0 && paths.any(|path| is_part(path).unwrap_or(false))
     }
-}
-
-/// Whether the file at `original` begins with all that `copy` holds, as far as the first and the last
-/// bytes of it tell.
-fn is_part_of(copy: &File, original: &Path) -> io::Result<bool> {
-    let Some((original, metadata)) = log_file::open(original)? else {
-        return Ok(false);
-    };
-    let size = copy.metadata()?.len();
-    let compared = size.min(COMPARED_BYTES_MAX);
-    if size == 0 || metadata.len() < size {
-        return Ok(false);
-    }
-    let is_same_at = |offset: u64| -> io::Result<bool> {
-        let mut buffers = [[0; COMPARED_BYTES_MAX as usize]; 2];
-        let [left, right] = &mut buffers;
-        let count = usize::try_from(compared).map_err(io::Error::other)?;
-        copy.read_exact_at(left.get_mut(..count).unwrap_or_default(), offset)?;
-        original.read_exact_at(right.get_mut(..count).unwrap_or_default(), offset)?;
-        Ok(left == right)
-    };
-    Ok(is_same_at(0)? && is_same_at(size - compared)?)
 }
 
 /// The files in `folder` that are rotated forms of logs and were born after the checkpoint.
@@ -174,7 +154,7 @@ fn born_in(folder: &Path, loaded: &Loaded, is_log: impl Fn(&Path) -> bool) -> Ve
 }
 
 /// The name that `name` is a rotated form of, if it is one.
-fn original_of(name: &OsStr, is_original: impl Fn(&OsStr) -> bool) -> Option<OsString> {
+pub(super) fn original_of(name: &OsStr, is_original: impl Fn(&OsStr) -> bool) -> Option<OsString> {
     let bytes = name.as_bytes();
     let is_end = |end: &usize| matches!(bytes.get(*end), Some(b'.' | b'-' | b'_'));
     let names = (1..bytes.len())

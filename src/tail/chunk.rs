@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use super::identity::{Fingerprint, Trail};
 use super::map::Window;
 use super::{FileId, LineState};
 use crate::enrich::{Extent, Suffix};
+use crate::stats::Stats;
 use crate::transform::Plan;
 
 /// An open source, shared by the tail and the chunks that are on their way.
@@ -27,6 +28,11 @@ pub(crate) struct Source {
     pub(crate) suffix: Suffix,
     /// Set when a chunk turned out to be of a file that was truncated meanwhile.
     torn: AtomicBool,
+    /// The first byte of what was thrown away for that.
+    torn_at: Mutex<Option<Position>>,
+    /// How much that is, as far as nobody has counted it.
+    torn_bytes: AtomicU64,
+    stats: Arc<Stats>,
     /// Set when there is a position in the next.
     has_failed: AtomicBool,
     /// The first byte that could not be read though the file has it.
@@ -44,22 +50,43 @@ pub(crate) struct Position {
     pub(crate) trail: Trail,
 }
 
+impl Position {
+    /// The first byte of a file.
+    pub(crate) const START: Position = Position {
+        offset: 0,
+        line: LineState::Start,
+        trail: Trail { bytes: 0, hash: 0 },
+    };
+}
+
 impl Source {
     /// A source that is whole.
-    pub(crate) fn new(id: FileId, path: PathBuf, file: Option<File>, suffix: Suffix) -> Source {
+    pub(crate) fn new(
+        id: FileId,
+        path: PathBuf,
+        file: Option<File>,
+        suffix: Suffix,
+        stats: Arc<Stats>,
+    ) -> Source {
         Source {
             id,
             path,
             file,
             suffix,
             torn: AtomicBool::new(false),
+            torn_at: Mutex::new(None),
+            torn_bytes: AtomicU64::new(0),
+            stats,
             has_failed: AtomicBool::new(false),
             failed_at: Mutex::new(None),
         }
     }
 
-    /// Notes that the file was truncated under a chunk of it.
-    pub(crate) fn tear(&self) {
+    /// Notes that the file was truncated under a chunk of it, of which that many bytes are thrown away
+    /// from that position on.
+    pub(crate) fn tear(&self, position: Position, bytes: u64) {
+        keep_first(&self.torn_at, position);
+        self.torn_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.torn.store(true, Ordering::Release);
     }
 
@@ -68,12 +95,19 @@ impl Source {
         self.torn.load(Ordering::Acquire)
     }
 
+    /// Where the first chunk was torn. Once all chunks of it are done, everything before that is.
+    pub(crate) fn torn_at(&self) -> Option<Position> {
+        *lock(&self.torn_at)
+    }
+
+    /// Takes how many bytes of chunks were thrown away, which the caller counts.
+    pub(crate) fn take_torn_bytes(&self) -> u64 {
+        self.torn_bytes.swap(0, Ordering::Relaxed)
+    }
+
     /// Notes that the file could not be read from that position on, though it is long enough.
     pub(crate) fn fail(&self, position: Position) {
-        let mut first = self.failed_at_lock();
-        if first.is_none_or(|first| position.offset < first.offset) {
-            *first = Some(position);
-        }
+        keep_first(&self.failed_at, position);
         self.has_failed.store(true, Ordering::Release);
     }
 
@@ -81,18 +115,30 @@ impl Source {
     /// before that is.
     pub(crate) fn failed_at(&self) -> Option<Position> {
         if self.has_failed.load(Ordering::Acquire) {
-            *self.failed_at_lock()
+            *lock(&self.failed_at)
         } else {
             None
         }
     }
+}
 
-    fn failed_at_lock(&self) -> MutexGuard<'_, Option<Position>> {
-        // A panic elsewhere leaves a plain Option behind.
-        self.failed_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+impl Drop for Source {
+    /// What the tail did not come to count is counted by whoever has the last chunk.
+    fn drop(&mut self) {
+        self.stats.add_unread(&self.path, self.take_torn_bytes());
     }
+}
+
+fn keep_first(first: &Mutex<Option<Position>>, position: Position) {
+    let mut first = lock(first);
+    if first.is_none_or(|first| position.offset < first.offset) {
+        *first = Some(position);
+    }
+}
+
+fn lock(first: &Mutex<Option<Position>>) -> MutexGuard<'_, Option<Position>> {
+    // A panic elsewhere leaves a plain Option behind.
+    first.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Memory that holds lines.
@@ -218,7 +264,8 @@ impl Chunk {
         plan: Arc<Plan>,
     ) -> Chunk {
         let suffix = Suffix::new(&[], "host", std::path::Path::new("-"));
-        let source = Source::new(FileId(1), PathBuf::from("-"), None, suffix);
+        let stats = Arc::new(Stats::new());
+        let source = Source::new(FileId(1), PathBuf::from("-"), None, suffix, stats);
         Chunk {
             source: Arc::new(source),
             plan,
@@ -242,4 +289,32 @@ pub(crate) struct Work {
     pub(crate) chunks: Vec<Chunk>,
     /// When the oldest of their bytes was seen.
     pub(crate) seen_at: Instant,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Nobody would say so when the tail has ended before a chunk of it was torn.
+    #[test]
+    fn torn_bytes_that_nobody_took_are_counted_with_the_last_chunk() {
+        let stats = Arc::new(Stats::new());
+        let position = Position {
+            offset: 7,
+            ..Position::START
+        };
+        for (is_taken, unread) in [(false, 5), (true, 5)] {
+            let suffix = Suffix::new(&[], "host", Path::new("a.log"));
+            let path = PathBuf::from("a.log");
+            let source = Source::new(FileId(1), path, None, suffix, stats.clone());
+            source.tear(position, 5);
+            assert_eq!(source.torn_at(), Some(position));
+            if is_taken {
+                assert_eq!(source.take_torn_bytes(), 5);
+            }
+            drop(source);
+            assert_eq!(stats.totals().bytes_unread, unread);
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 
+use super::compressed::State;
 use super::identity::Inode;
 use crate::config::Sources;
 use crate::error::{Error, Result};
@@ -51,6 +52,8 @@ pub(crate) struct Found {
     pub(crate) path: PathBuf,
     /// What is there now.
     pub(crate) inode: Inode,
+    /// How it is now.
+    pub(super) state: State,
 }
 
 impl Discover {
@@ -149,6 +152,7 @@ impl Discover {
                 scan.files.push(Found {
                     path,
                     inode: Inode::of(&metadata),
+                    state: State::of(&metadata),
                 });
             }
             Ok(_) => {}

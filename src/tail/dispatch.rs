@@ -101,7 +101,6 @@ impl Dispatch {
             work,
             self.batch_records_max,
             &self.pool,
-            &self.stats,
             emit,
         )
     }

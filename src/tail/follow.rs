@@ -14,6 +14,7 @@ use super::identity::{Fingerprint, Inode, Trail};
 use super::map::Window;
 use super::stall::{Pace, Retry};
 use super::stdin::sample_format;
+use super::truncated::Suspicion;
 use super::window::{Cut, cut};
 use super::{FileId, LineState};
 use crate::checkpoint::Entry;
@@ -68,6 +69,12 @@ pub(crate) struct Followed {
     pub(crate) detached_at: Option<Instant>,
     /// Its inotify watch; `None` where it is polled.
     pub(crate) watch: Option<WatchDescriptor>,
+    /// What it may be a copy of.
+    pub(crate) suspicion: Option<Suspicion>,
+    /// When it was truncated, while what is left of it in a copy is not read.
+    pub(crate) truncated_at: Option<Instant>,
+    /// Whether it turned out to hold no lines, so that it is let go of.
+    pub(crate) is_compressed: bool,
     /// Whether it is in the queue of files to read.
     pub(crate) is_queued: bool,
     /// Whether it is in the list of files that hold a window or a descriptor.
@@ -136,6 +143,9 @@ impl Followed {
             unfinished_since: None,
             detached_at: None,
             watch: None,
+            suspicion: None,
+            truncated_at: None,
+            is_compressed: false,
             is_queued: false,
             is_awake: false,
             is_windowed: false,
@@ -270,7 +280,7 @@ impl Followed {
         (self.is_awake, self.is_windowed) = (false, false);
         self.window = None;
         self.retry = Retry::default();
-        (self.format, self.plan) = (None, None);
+        (self.format, self.plan, self.suspicion) = (None, None, None);
     }
 
     /// Goes on at `position`, as file `source`, once nothing of the old one is on its way.
@@ -282,6 +292,19 @@ impl Followed {
         self.unfinished_since = None;
         (self.is_awake, self.is_windowed) = (false, false);
         (self.window, self.plan) = (None, None);
+    }
+
+    /// Whether it may have to wait for another file that is its copy, or that it is a copy of.
+    pub(crate) fn is_held(&self) -> bool {
+        let is_suspect = self.suspicion.as_ref().is_some_and(Suspicion::is_open);
+        is_suspect || self.truncated_at.is_some()
+    }
+
+    /// Goes on at `position`, while nothing of it was handed on.
+    pub(crate) fn go_to(&mut self, position: Position) {
+        (self.offset, self.handed_on) = (position.offset, position.offset);
+        (self.line, self.trail) = (position.line, position.trail);
+        self.window = None;
     }
 
     /// Cuts the next chunk out of what the last look showed: whole lines of about `bytes_wanted`.
@@ -483,7 +506,8 @@ mod tests {
         let file = File::open(&path).unwrap();
         let inode = Inode::of(&file.metadata().unwrap());
         let suffix = Suffix::new(&[], "host", &path);
-        let source = Source::new(FileId(1), path.clone(), Some(file), suffix);
+        let stats = Arc::new(crate::stats::Stats::new());
+        let source = Source::new(FileId(1), path.clone(), Some(file), suffix, stats);
         let mut followed = Followed::new(source, inode, 4, Instant::now());
         assert!(followed.has_changed(), "it was never looked at");
         followed.look(Instant::now()).unwrap();

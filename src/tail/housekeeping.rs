@@ -19,6 +19,7 @@ impl Tail {
         if self.is_rescan_due && now >= self.rescan_at() {
             self.scan();
         }
+        self.queue_held();
         if now >= self.poll_at() {
             self.poll_unwatched();
         }
@@ -26,7 +27,8 @@ impl Tail {
         self.queue_troubled(now);
         if now.duration_since(self.ticked_at) >= TICK_INTERVAL {
             self.ticked_at = now;
-            self.unseen.forget_old(now);
+            self.unseen.forget_old_names(now);
+            self.forget_truncated(now);
             self.open_unopened();
             self.is_rescan_due |= self.is_folder_missing || !self.failing.is_empty();
             // Files that are queued stay, so these come before the looks that are due.

@@ -97,6 +97,19 @@ impl Trail {
         }
     }
 
+    /// The trail at `offset` of a file.
+    ///
+    /// # Errors
+    /// What the system says to the read; `UnexpectedEof` where the file is shorter.
+    pub(crate) fn before(file: &File, offset: u64) -> io::Result<Trail> {
+        let mut buffer = [0; TRAIL_BYTES_MAX];
+        let start = offset.saturating_sub(TRAIL_BYTES_MAX as u64);
+        let count = usize::try_from(offset - start).map_err(io::Error::other)?;
+        let part = buffer.get_mut(..count).unwrap_or_default();
+        file.read_exact_at(part, start)?;
+        Ok(Trail::after(part))
+    }
+
     /// Whether the file's bytes before `offset` are still the ones of this trail.
     ///
     /// # Errors
@@ -156,6 +169,11 @@ mod tests {
         file.write_all_at(b"new", 300).unwrap();
         assert!(!trail.is_in(&file, old.len() as u64).unwrap());
         assert!(Trail::after(b"").is_in(&file, 0).unwrap());
+        for offset in [0, 5, 64, 303] {
+            let trail = Trail::before(&file, offset).unwrap();
+            assert!(trail.is_in(&file, offset).unwrap(), "{offset}");
+            assert_eq!(trail.bytes, offset.min(64));
+        }
     }
 
     #[test]

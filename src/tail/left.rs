@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Tail;
 use super::chunk::Source;
+use super::compressed::CompressedFiles;
 use super::discover::Discover;
 use super::follow::Followed;
 use super::identity::Inode;
@@ -32,6 +33,8 @@ pub(crate) struct Left {
     pub(super) last_id: u64,
     /// What this process has written.
     pub(super) own_files: OwnFiles,
+    /// The compressed files that were there.
+    pub(super) compressed: CompressedFiles,
     /// The checkpoint that the tail began with, where it did not find all of it again.
     pub(crate) loaded: Option<Loaded>,
 }
@@ -73,6 +76,7 @@ impl Tail {
             stdin: self.stdin,
             last_id: self.next_id,
             own_files: self.own_files,
+            compressed: self.compressed,
             loaded: self.links.loaded,
         }
     }

@@ -119,6 +119,10 @@ impl Tail {
                     followed.drop_window();
                 }
             }
+            if followed.is_compressed {
+                self.forget(&followed, None);
+                continue;
+            }
             self.note_state(&mut followed);
             self.files.insert(followed.id, followed);
         }
@@ -151,6 +155,13 @@ impl Tail {
                 self.troubled.insert(followed.id);
                 return Ok(None);
             }
+        }
+        if self.has_become_compressed(followed)? {
+            followed.is_compressed = true;
+            return Ok(None);
+        }
+        if followed.is_held() && self.is_held_on(followed, now)? {
+            return Ok(None);
         }
         let source = followed.source.as_ref();
         let is_busy = source.is_some_and(|source| Arc::strong_count(source) > 1);
@@ -224,11 +235,8 @@ impl Tail {
             return Ok(());
         };
         let file = file.try_clone()?;
-        self.links
-            .stats
-            .add_unread(&followed.path, followed.unread_bytes());
+        self.remember_truncated(followed);
         self.tell(Message::Truncated(followed.id));
-        self.unseen.note_truncated(followed, now);
         self.is_sync_due = true;
         self.truncated_in = self.truncated_in.max(followed.last_work);
         self.stop_watching(followed);
@@ -269,7 +277,14 @@ impl Tail {
             },
         };
         let suffix = Suffix::new(&self.added, &self.host, &followed.path);
-        let source = Source::new(followed.id, followed.path.clone(), Some(file), suffix);
+        let stats = self.links.stats.clone();
+        let source = Source::new(
+            followed.id,
+            followed.path.clone(),
+            Some(file),
+            suffix,
+            stats,
+        );
         followed.source = Some(Arc::new(source));
         followed.is_written_closed = false;
         Ok(())

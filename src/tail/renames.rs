@@ -1,18 +1,17 @@
 //! Files that were renamed before any scan saw them: rename events tell which names they have had,
 //! and they are opened under the one that they have now.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::follow::{Followed, real_path};
+use super::follow::real_path;
 use super::identity::Inode;
 use super::log_file;
 use super::rotated_name::is_rotation_of;
 use super::{FileId, Tail, report_trouble};
-use crate::checkpoint::Entry;
 use crate::report;
 
 /// How long a name that an unseen file has had is remembered. Longer than events wait to be read.
@@ -22,9 +21,6 @@ const NAME_REMEMBERED: Duration = Duration::from_secs(2);
 /// followed and let go of is older: that takes [`super::RENAMED_QUIET`] at least.
 const UNSEEN_AGE_MAX: Duration = Duration::from_secs(30);
 
-/// Truncated files that are remembered, the newest ones.
-const TRUNCATED_MAX: usize = 64;
-
 /// What is known of files that no scan has seen.
 #[derive(Debug, Default)]
 pub(super) struct Unseen {
@@ -32,8 +28,6 @@ pub(super) struct Unseen {
     names: HashMap<PathBuf, (PathBuf, Instant)>,
     /// Files that could not be opened, with their last known path.
     unopened: HashMap<Inode, PathBuf>,
-    /// What files were that are truncated by now, of which there may be copies.
-    truncated: VecDeque<(Entry, Instant)>,
 }
 
 impl Unseen {
@@ -41,19 +35,10 @@ impl Unseen {
         self.names.insert(name, (origin.to_owned(), Instant::now()));
     }
 
-    /// Notes that a file was truncated. A copy that was made before is no file that nobody has seen.
-    pub(super) fn note_truncated(&mut self, followed: &Followed, now: Instant) {
-        if self.truncated.len() >= TRUNCATED_MAX {
-            self.truncated.pop_front();
-        }
-        self.truncated.push_back((followed.entry(), now));
-    }
-
-    /// Forgets names that no event can mean any more, and truncations whose copies are too old.
-    pub(super) fn forget_old(&mut self, now: Instant) {
-        let age = |at: &Instant| now.saturating_duration_since(*at);
-        self.names.retain(|_, (_, at)| age(at) < NAME_REMEMBERED);
-        self.truncated.retain(|(_, at)| age(at) < UNSEEN_AGE_MAX);
+    /// Forgets names that no event can mean any more.
+    pub(super) fn forget_old_names(&mut self, now: Instant) {
+        self.names
+            .retain(|_, (_, at)| now.saturating_duration_since(*at) < NAME_REMEMBERED);
     }
 }
 
@@ -121,15 +106,17 @@ impl Tail {
 
     /// Whether the file at `path` is a copy of what the log `origin` was before it was truncated.
     fn is_copy(&self, path: &Path, origin: &Path) -> io::Result<bool> {
+        let Some((file, metadata)) = log_file::open(path)? else {
+            return Ok(false);
+        };
+        if self.copies.is_copy(origin, &file, metadata.len())? {
+            return Ok(true);
+        }
         let (Some(folder), Some(name)) = (origin.parent(), origin.file_name()) else {
             return Ok(false);
         };
         let origin = real_path(folder).join(name);
-        let Some((file, _)) = log_file::open(path)? else {
-            return Ok(false);
-        };
-        let truncated = self.unseen.truncated.iter().map(|(entry, _)| entry);
-        for entry in truncated.chain(self.resume.past()) {
+        for entry in self.resume.past() {
             let is_candidate = entry.fingerprint.bytes > 0 && Path::new(&entry.path) == origin;
             if is_candidate && entry.is_in(&file)? {
                 return Ok(true);

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
+use super::follow::real_path;
 use super::identity::Inode;
 use super::log_file;
 use super::rotated_name::is_rotation_of;
@@ -87,6 +88,24 @@ impl Resume {
         Ok(last.map_or(Known::New, Known::Rewritten))
     }
 
+    /// What is known of an open file when it may be a copy, too, of one that was truncated since it
+    /// was read, or is gone: it is read on from where the copied one was read to, if that is further.
+    pub(crate) fn go_on_in_copy(&mut self, known: Known, path: &Path, file: &File) -> Known {
+        let offset = match &known {
+            Known::ReadOn(entry) => entry.offset,
+            Known::Rewritten(_) | Known::New => 0,
+        };
+        let copied = self.lost.iter().chain(self.past()).filter(|entry| {
+            entry.offset > offset && entry.is_log_of(path) && entry.is_copied_in(file)
+        });
+        let covered = |entry: &&Entry| (entry.fingerprint.bytes, entry.offset);
+        let Some(entry) = copied.max_by_key(covered).cloned() else {
+            return known;
+        };
+        self.find(&entry);
+        Known::ReadOn(entry)
+    }
+
     /// Takes all entries that are still sought, those of one inode together: only its file tells which
     /// of them is the one.
     pub(crate) fn take_sought(&mut self) -> Vec<Vec<Entry>> {
@@ -164,6 +183,24 @@ impl Entry {
         Ok(file.metadata()?.len() >= self.offset
             && self.fingerprint.is_in(file)?
             && self.trail.is_in(file, self.offset)?)
+    }
+}
+
+impl Entry {
+    /// Whether the file at `path` has a rotated form of the name of this entry's file.
+    fn is_log_of(&self, path: &Path) -> bool {
+        let log = Path::new(&self.path);
+        let (Some(name), Some(log_name)) = (path.file_name(), log.file_name()) else {
+            return false;
+        };
+        is_rotation_of(name, log_name) && real_path(path).parent() == log.parent()
+    }
+
+    /// [`Entry::is_in`] for another file, which may begin with the same header: enough bytes before
+    /// the offset have to be the same, too. One that cannot be read is no copy: twice is better than never.
+    fn is_copied_in(&self, file: &File) -> bool {
+        let is_telling = self.trail.is_telling() || self.offset <= self.fingerprint.bytes;
+        self.fingerprint.bytes > 0 && is_telling && self.is_in(file).unwrap_or(false)
     }
 }
 

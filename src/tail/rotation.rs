@@ -22,7 +22,7 @@ use crate::report;
 const GONE_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Files of the last run that are gone, or rewritten, of which each is reported.
-const REPORTED_EACH_MAX: usize = 10;
+pub(super) const REPORTED_EACH_MAX: usize = 10;
 
 impl Tail {
     /// Brings what is followed in step with what the patterns find.
@@ -58,6 +58,13 @@ impl Tail {
             }
         }
         self.detach_absent(&present, &failing);
+        if failing.is_empty() {
+            let found = scan.files.iter().map(|found| found.inode);
+            self.compressed.keep(&found.collect());
+        }
+        self.links
+            .stats
+            .set_files_compressed(self.compressed.count());
         if self.has_scanned {
             self.tell_carried();
         }
@@ -79,6 +86,9 @@ impl Tail {
         if let Some(&id) = self.by_inode.get(&found.inode) {
             self.meet_again(id, found);
             return Ok(Some(id));
+        }
+        if self.compressed.has(found.inode, found.state) {
+            return Ok(None);
         }
         self.open(&found.path)
     }
@@ -210,9 +220,13 @@ impl Tail {
         if let Some(&id) = self.by_inode.get(&inode) {
             return Ok(Some(id));
         }
+        if self.is_compressed(path, &file, metadata)? {
+            return Ok(None);
+        }
         // An entry is only taken when nothing is in the way any more.
         let open = file.try_clone()?;
         let known = self.resume.take(inode, &file)?;
+        let known = self.resume.go_on_in_copy(known, path, &file);
         let is_skipped = self.from == config::From::End
             && !self.has_scanned
             // It came while the configuration was read again.
@@ -235,6 +249,9 @@ impl Tail {
                 followed.fingerprint = Fingerprint::take(&file, followed.offset)?;
             }
             Known::New => {}
+        }
+        if followed.offset == 0 {
+            followed.suspicion = self.suspicion(path);
         }
         followed.size_seen = metadata.len();
         let id = followed.id;
@@ -369,7 +386,7 @@ impl Tail {
     }
 }
 
-fn report_gone(entries: &[Entry]) {
+pub(super) fn report_gone(entries: &[Entry]) {
     for entry in entries.iter().take(REPORTED_EACH_MAX) {
         report::notice(&format!(
             "{}: the file that was here during the last run is gone; {} bytes of it were collected",
@@ -382,7 +399,7 @@ fn report_gone(entries: &[Entry]) {
 }
 
 /// What the byte at `offset` belongs to: the rest of a line unless a newline comes before it.
-fn line_state_at(file: &File, offset: u64) -> io::Result<LineState> {
+pub(super) fn line_state_at(file: &File, offset: u64) -> io::Result<LineState> {
     let Some(before) = offset.checked_sub(1) else {
         return Ok(LineState::Start);
     };

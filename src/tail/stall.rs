@@ -205,8 +205,9 @@ impl Tail {
         if followed.retry.worked(read_to) {
             report::notice(&format!("{}: can be read again", followed.path.display()));
         }
-        if followed.is_queued || followed.retry.is_careful() || followed.has_trouble() {
-            // It waits for the sink, or for the disk.
+        let is_held = followed.is_held();
+        if followed.is_queued || followed.retry.is_careful() || followed.has_trouble() || is_held {
+            // It waits for the sink, for the disk, or for its original.
             followed.pace = Pace::new(now, followed.offset);
             return;
         }

@@ -79,6 +79,9 @@ impl Tail {
         if !self.troubled.is_empty() {
             due = due.min(now + POLL_INTERVAL);
         }
+        if let Some(at) = self.held_due(now) {
+            due = due.min(at);
+        }
         if self.is_rescan_due {
             due = due.min(self.rescan_at());
         }

@@ -3,12 +3,11 @@
 
 use super::{Input, Limits, Transform};
 use crate::batch::{BATCH_BYTES_MAX, Batch, BatchPool, Progress};
-use crate::stats::Stats;
 use crate::tail::{Chunk, ChunkState, LineState, Trail, Work};
 
 /// Transforms `work` and gives its batches to `emit` in order, the last one flagged (it may be
-/// empty: its progress still counts). Chunks of truncated files are thrown away and counted as
-/// unread; those that could not be read are thrown away, and read again by the tail.
+/// empty: its progress still counts). Chunks of truncated files are thrown away, and their sources
+/// know how much that was; those that could not be read are thrown away, and read again by the tail.
 ///
 /// # Errors
 /// The first error of `emit`.
@@ -17,20 +16,12 @@ pub(crate) fn transform_work<E>(
     work: Work,
     batch_records_max: u64,
     pool: &BatchPool,
-    stats: &Stats,
     mut emit: impl FnMut(Batch) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut batch = pool.take(work.sequence, work.seen_at);
     for chunk in work.chunks {
         let mut position = 0;
-        while let Some(next) = fill(
-            transform,
-            &chunk,
-            position,
-            batch_records_max,
-            &mut batch,
-            stats,
-        ) {
+        while let Some(next) = fill(transform, &chunk, position, batch_records_max, &mut batch) {
             position = next;
             let full = std::mem::replace(&mut batch, pool.take(work.sequence, work.seen_at));
             emit(full)?;
@@ -48,7 +39,6 @@ fn fill(
     position: usize,
     batch_records_max: u64,
     batch: &mut Batch,
-    stats: &Stats,
 ) -> Option<usize> {
     let bytes = chunk.bytes();
     let input = Input {
@@ -72,8 +62,8 @@ fn fill(
         ChunkState::Intact => {}
         ChunkState::Gone => {
             batch.payload.truncate(payload_bytes_before);
-            chunk.source.tear();
-            stats.add_unread(&chunk.source.path, (bytes.len() - position) as u64);
+            let torn_bytes = (bytes.len() - position) as u64;
+            chunk.source.tear(chunk.position(position), torn_bytes);
             return None;
         }
         ChunkState::Unreadable => {
@@ -130,8 +120,8 @@ mod tests {
             progress.extend(batch.progress.iter().map(|at| (at.offset, at.line)));
             Ok::<(), ()>(())
         };
-        let (pool, stats) = (BatchPool::new(4), Stats::new());
-        transform_work(&mut Transform::new(), work, 1, &pool, &stats, emit).unwrap();
+        let pool = BatchPool::new(4);
+        transform_work(&mut Transform::new(), work, 1, &pool, emit).unwrap();
         assert_eq!(progress.first(), Some(&(5, LineState::Continued)));
         assert_eq!(progress.last(), Some(&(16, LineState::Start)));
     }

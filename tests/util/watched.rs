@@ -1,6 +1,6 @@
 //! The metrics server of a running `ves`, asked over plain sockets.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 
 use crate::util::{Bench, PATIENCE, wait_until};
@@ -73,6 +73,15 @@ impl Watched {
             head: head.to_owned(),
             body: body.to_owned(),
         }
+    }
+
+    /// The stream of events, open until the server ends it.
+    pub(crate) fn events(&self) -> BufReader<TcpStream> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("GET /events HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes()).unwrap();
+        BufReader::new(stream)
     }
 
     /// The value of a metric with its labels as they are written.

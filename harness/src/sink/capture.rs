@@ -1,5 +1,7 @@
 //! The bytes that came, and when each stretch of them did.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::monotonic_ns;
@@ -60,6 +62,16 @@ pub(crate) struct Recorder(Arc<Mutex<Inner>>);
 struct Inner {
     capture: Capture,
     newlines: u64,
+    /// Where records go that are not kept.
+    passing: Option<Passing>,
+}
+
+/// Records that are counted and passed on, however many come.
+#[derive(Debug)]
+struct Passing {
+    out: Option<File>,
+    /// Why nothing more is taken.
+    over: Option<io::Error>,
 }
 
 impl Recorder {
@@ -73,24 +85,65 @@ impl Recorder {
         recorder
     }
 
+    /// One that keeps nothing: records are counted and, where there is an `out`, written to that.
+    pub(crate) fn passing(out: Option<File>) -> Recorder {
+        let recorder = Recorder::default();
+        recorder.lock().passing = Some(Passing { out, over: None });
+        recorder
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Appending leaves a valid capture at every step.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps whole records that came just now. A last newline that is missing is added.
-    pub(crate) fn append(&self, records: &[u8]) {
+    /// Takes whole records that came just now. A last newline that is missing is added.
+    ///
+    /// # Errors
+    /// Where they are passed on: when they cannot be written, now or before, and when that is over.
+    pub(crate) fn append(&self, records: &[u8]) -> io::Result<()> {
         let at_ns = monotonic_ns();
         let newlines = memchr::memchr_iter(b'\n', records).count() as u64;
+        let is_cut = records.last().is_some_and(|&byte| byte != b'\n');
+        let newline: &[u8] = if is_cut { b"\n" } else { b"" };
         let mut inner = self.lock();
-        inner.newlines += newlines;
-        inner.capture.bytes.extend_from_slice(records);
-        if records.last().is_some_and(|&byte| byte != b'\n') {
-            inner.capture.bytes.push(b'\n');
-            inner.newlines += 1;
+        let before = inner.end();
+        let Inner {
+            capture, passing, ..
+        } = &mut *inner;
+        if let Some(passing) = passing {
+            passing.write(records)?;
+            passing.write(newline)?;
+            // The first stamp and the last one are enough.
+            capture.stamps.truncate(1);
+        } else {
+            capture.bytes.extend_from_slice(records);
+            capture.bytes.extend_from_slice(newline);
         }
-        let until = inner.capture.bytes.len() as u64;
-        inner.capture.stamps.push((until, at_ns));
+        let until = before + (records.len() + newline.len()) as u64;
+        capture.stamps.push((until, at_ns));
+        inner.newlines += newlines + u64::from(is_cut);
+        Ok(())
+    }
+
+    /// Takes nothing more. What was passed on until now is what was counted.
+    ///
+    /// # Errors
+    /// What kept it from being written.
+    pub(crate) fn end_passing(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        let Some(passing) = &mut inner.passing else {
+            return Ok(());
+        };
+        let ended = io::Error::other("the sink has ended");
+        passing.over.replace(ended).map_or(Ok(()), Err)
+    }
+
+    /// Whether nothing more can be passed on.
+    pub(crate) fn is_broken(&self) -> bool {
+        let inner = self.lock();
+        let passing = inner.passing.as_ref();
+        passing.is_some_and(|passing| passing.over.is_some())
     }
 
     /// Notes that there are this many bytes now, which are fetched later.
@@ -105,7 +158,7 @@ impl Recorder {
 
     /// How many bytes came.
     pub(crate) fn bytes(&self) -> u64 {
-        self.lock().capture.stamps.last().map_or(0, |&(end, _)| end)
+        self.lock().end()
     }
 
     /// How many newlines came, where they are counted.
@@ -129,5 +182,25 @@ impl Recorder {
     /// Gives what came.
     pub(crate) fn take(&self) -> Capture {
         std::mem::take(&mut self.lock().capture)
+    }
+}
+
+impl Inner {
+    /// How many bytes came.
+    fn end(&self) -> u64 {
+        self.capture.stamps.last().map_or(0, |&(end, _)| end)
+    }
+}
+
+impl Passing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(error) = &self.over {
+            return Err(io::Error::new(error.kind(), error.to_string()));
+        }
+        let written = self.out.as_mut().map_or(Ok(()), |out| out.write_all(bytes));
+        if let Err(error) = &written {
+            self.over = Some(io::Error::new(error.kind(), error.to_string()));
+        }
+        written
     }
 }

@@ -20,8 +20,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(recorder: &Recorder) -> Result<Server> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("open a TCP sink")?;
+    pub(super) fn start(address: SocketAddr, recorder: &Recorder) -> Result<Server> {
+        let listener =
+            TcpListener::bind(address).with_context(|| format!("open a TCP sink on {address}"))?;
         let address = listener.local_addr()?;
         let is_over = Arc::new(AtomicBool::new(false));
         let (over, recorder) = (is_over.clone(), recorder.clone());
@@ -62,6 +63,8 @@ fn accept(listener: &TcpListener, recorder: &Recorder, is_over: &AtomicBool) {
     });
 }
 
+/// Reads until the collector has closed the connection. Where nothing more can be passed on, the
+/// connection is closed here: TCP has no other way to say so.
 fn keep_lines(mut stream: TcpStream, recorder: &Recorder) {
     let mut buffer = vec![0; READ_BYTES];
     let mut rest = Vec::new();
@@ -75,16 +78,20 @@ fn keep_lines(mut stream: TcpStream, recorder: &Recorder) {
             continue;
         };
         let (whole, begun) = bytes.split_at(newline + 1);
-        if rest.is_empty() {
-            recorder.append(whole);
+        let appended = if rest.is_empty() {
+            recorder.append(whole)
         } else {
             rest.extend_from_slice(whole);
-            recorder.append(&rest);
+            recorder.append(&rest)
+        };
+        if appended.is_err() {
+            return;
         }
         rest.clear();
         rest.extend_from_slice(begun);
     }
     if !rest.is_empty() {
-        recorder.append(&rest);
+        // Whoever passes on learns it from the recorder.
+        let _ = recorder.append(&rest);
     }
 }
