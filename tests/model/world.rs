@@ -8,8 +8,8 @@
 //!   young enough, and the checkpoint knows any file of that folder.
 //! - **Kept**: where the checkpoint has a file that is gone, the end of the sink that is newer than the
 //!   checkpoint is kept after a kill, which is said, and comes twice where it can be read again.
-//! - **Copied and moved at once**: the copy is known by the name of the log that it was made of, which
-//!   VES has to see truncated under that name.
+//! - **Copied, then moved or deleted at once**: the copy is known by the name of the log that it was made
+//!   of, which VES has to see truncated under that name.
 //! - **Never known**: a file that came, was delivered and destroyed within the moment (100 ms) before
 //!   a kill, so that no checkpoint has a byte of it, leaves nothing to tell that the end of the sink
 //!   must be kept.
@@ -284,9 +284,7 @@ impl World {
             return Ok(());
         };
         self.make_ready()?;
-        if std::mem::take(&mut self.files[index].is_copied) && self.ves.is_some() {
-            self.probe("the truncation")?;
-        }
+        self.see_truncated(index)?;
         self.rotations += 1;
         let name = format!("{}.log.{}", self.files[index].log, self.rotations);
         let is_away = to == Rotation::Away || self.files[index].place == Place::Away;
@@ -310,6 +308,14 @@ impl World {
         if is_away && self.ves.is_some() && !is_followed {
             self.files[index].is_out_of_sight = true;
             self.excuse(content);
+        }
+        Ok(())
+    }
+
+    /// Waits until VES has seen that a file which was copied is truncated.
+    fn see_truncated(&mut self, index: usize) -> Result<(), String> {
+        if std::mem::take(&mut self.files[index].is_copied) && self.ves.is_some() {
+            self.probe("the truncation")?;
         }
         Ok(())
     }
@@ -342,6 +348,7 @@ impl World {
             return Ok(());
         };
         self.make_ready()?;
+        self.see_truncated(index)?;
         self.destroy(self.files[index].content);
         let file = self.files.remove(index);
         fs::remove_file(file.path).unwrap();
