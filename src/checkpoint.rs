@@ -446,6 +446,14 @@ mod tests {
         assert_eq!(ledger.snapshot().files, []);
     }
 
+    /// Runs the thread until the last of these messages.
+    #[track_caller]
+    fn write_all(store: &Store, messages: &flume::Receiver<Message>) {
+        let is_unflushed = AtomicBool::new(false);
+        let closed = run(Some(store), None, messages, &Stats::new(), &is_unflushed);
+        closed.written.unwrap();
+    }
+
     #[test]
     fn nothing_is_written_before_the_files_were_found_again() {
         let dir = tempfile::tempdir().unwrap();
@@ -453,15 +461,7 @@ mod tests {
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
         drop(send);
-        run(
-            Some(&store),
-            None,
-            &receive,
-            &Stats::new(),
-            &AtomicBool::new(false),
-        )
-        .written
-        .unwrap();
+        write_all(&store, &receive);
         assert!(store.load().unwrap().is_none());
         let (send, receive) = flume::bounded(8);
         send.send(Message::Opened(FileId(1), entry(1))).unwrap();
@@ -470,15 +470,7 @@ mod tests {
         send.send(Message::Sync(flume::bounded(1).0)).unwrap();
         send.send(acknowledged(FileId(1), 5)).unwrap();
         drop(send);
-        run(
-            Some(&store),
-            None,
-            &receive,
-            &Stats::new(),
-            &AtomicBool::new(false),
-        )
-        .written
-        .unwrap();
+        write_all(&store, &receive);
         let files = store.load().unwrap().unwrap().snapshot.files;
         assert_eq!(
             files,

@@ -444,9 +444,13 @@ impl Tail {
 
     fn new_source(&mut self, path: PathBuf, file: Option<File>) -> Source {
         self.next_id += 1;
+        self.source(FileId(self.next_id), path, file)
+    }
+
+    /// A source with a number that it has already.
+    fn source(&self, id: FileId, path: PathBuf, file: Option<File>) -> Source {
         let suffix = Suffix::new(&self.added, &self.host, &path);
-        let stats = self.links.stats.clone();
-        Source::new(FileId(self.next_id), path, file, suffix, stats)
+        Source::new(id, path, file, suffix, self.links.stats.clone())
     }
 
     fn tell(&self, message: Message) {

@@ -254,6 +254,15 @@ fn a_sink_that_cannot_be_written_is_tried_again() {
     }
 }
 
+/// Writes a line now and then until VES says that.
+fn write_until_said(writer: &mut Writer, bench: &Bench, text: &str) {
+    wait_until("a word of it", || {
+        writer.write(1);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        bench.stderr().contains(text)
+    });
+}
+
 #[test]
 fn a_sink_that_cannot_be_opened_is_tried_again() {
     let bench = Bench::new();
@@ -265,12 +274,7 @@ fn a_sink_that_cannot_be_opened_is_tried_again() {
     faults.set(&["open 13 out.ndjson"]);
     fs::rename(bench.out(), bench.path("old")).unwrap();
     // It looks once a second whether it was moved away.
-    let is_said = || bench.stderr().contains("os error 13");
-    wait_until("a word of it", || {
-        writer.write(1);
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        is_said()
-    });
+    write_until_said(&mut writer, &bench, "os error 13");
     assert!(ves.is_running() && !bench.out().exists());
     faults.set(&[]);
     let all = || [numbers(&bench.path("old")), bench.numbers()].concat();
@@ -293,11 +297,7 @@ fn a_sink_that_cannot_be_looked_at_is_not_taken_for_moved() {
     let ves = collect(&bench, &bench.out(), &bench.path("state"), Some(&faults));
     wait_until("the first records", || count(&bench.out()) == 10);
     faults.set(&["random 1000 1 stat out.ndjson"]);
-    wait_until("a word of it", || {
-        writer.write(1);
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        bench.stderr().contains("look at the sink file")
-    });
+    write_until_said(&mut writer, &bench, "look at the sink file");
     faults.set(&[]);
     wait_until("the rest", || count(&bench.out()) >= writer.written);
     assert!(ves.terminate().success());

@@ -26,17 +26,13 @@ pub(crate) struct Source {
     pub(crate) file: Option<File>,
     /// How its records end.
     pub(crate) suffix: Suffix,
-    /// Set when a chunk turned out to be of a file that was truncated meanwhile.
-    torn: AtomicBool,
-    /// The first byte of what was thrown away for that.
-    torn_at: Mutex<Option<Position>>,
+    /// The first byte of what was thrown away since the file was truncated under it.
+    torn: First,
     /// How much that is, as far as nobody has counted it.
     torn_bytes: AtomicU64,
     stats: Arc<Stats>,
-    /// Set when there is a position in the next.
-    has_failed: AtomicBool,
     /// The first byte that could not be read though the file has it.
-    failed_at: Mutex<Option<Position>>,
+    failed: First,
 }
 
 /// A place in a file from which it can be read on.
@@ -73,31 +69,28 @@ impl Source {
             path,
             file,
             suffix,
-            torn: AtomicBool::new(false),
-            torn_at: Mutex::new(None),
+            torn: First::default(),
             torn_bytes: AtomicU64::new(0),
             stats,
-            has_failed: AtomicBool::new(false),
-            failed_at: Mutex::new(None),
+            failed: First::default(),
         }
     }
 
     /// Notes that the file was truncated under a chunk of it, of which that many bytes are thrown away
     /// from that position on.
     pub(crate) fn tear(&self, position: Position, bytes: u64) {
-        keep_first(&self.torn_at, position);
         self.torn_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.torn.store(true, Ordering::Release);
+        self.torn.note(position);
     }
 
     /// Whether a chunk of it was torn.
     pub(crate) fn is_torn(&self) -> bool {
-        self.torn.load(Ordering::Acquire)
+        self.torn.is_some()
     }
 
     /// Where the first chunk was torn. Once all chunks of it are done, everything before that is.
     pub(crate) fn torn_at(&self) -> Option<Position> {
-        *lock(&self.torn_at)
+        self.torn.get()
     }
 
     /// Takes how many bytes of chunks were thrown away, which the caller counts.
@@ -107,18 +100,13 @@ impl Source {
 
     /// Notes that the file could not be read from that position on, though it is long enough.
     pub(crate) fn fail(&self, position: Position) {
-        keep_first(&self.failed_at, position);
-        self.has_failed.store(true, Ordering::Release);
+        self.failed.note(position);
     }
 
     /// Where the file could not be read, if that was so. Once all chunks of it are done, everything
     /// before that is.
     pub(crate) fn failed_at(&self) -> Option<Position> {
-        if self.has_failed.load(Ordering::Acquire) {
-            *lock(&self.failed_at)
-        } else {
-            None
-        }
+        self.failed.get()
     }
 }
 
@@ -129,16 +117,34 @@ impl Drop for Source {
     }
 }
 
-fn keep_first(first: &Mutex<Option<Position>>, position: Position) {
-    let mut first = lock(first);
-    if first.is_none_or(|first| position.offset < first.offset) {
-        *first = Some(position);
-    }
+/// The first of the positions that were noted, by any thread. Asking costs no lock while there is none.
+#[derive(Debug, Default)]
+struct First {
+    is_some: AtomicBool,
+    position: Mutex<Option<Position>>,
 }
 
-fn lock(first: &Mutex<Option<Position>>) -> MutexGuard<'_, Option<Position>> {
-    // A panic elsewhere leaves a plain Option behind.
-    first.lock().unwrap_or_else(PoisonError::into_inner)
+impl First {
+    fn note(&self, position: Position) {
+        let mut first = self.lock();
+        if first.is_none_or(|first| position.offset < first.offset) {
+            *first = Some(position);
+        }
+        self.is_some.store(true, Ordering::Release);
+    }
+
+    fn is_some(&self) -> bool {
+        self.is_some.load(Ordering::Acquire)
+    }
+
+    fn get(&self) -> Option<Position> {
+        if self.is_some() { *self.lock() } else { None }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Position>> {
+        // A panic elsewhere leaves a plain Option behind.
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Memory that holds lines.

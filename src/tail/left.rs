@@ -104,12 +104,8 @@ impl Tail {
         for entry in entries {
             self.resume.put(entry.clone());
         }
-        match self.adopt(&path, open, &metadata) {
-            Ok(Some(id)) => self.detach(id),
-            Ok(None) => {}
-            // They are sought on.
-            Err(error) => self.complain(&path, "open", &error),
-        }
+        let opened = self.adopt(&path, open, &metadata);
+        self.detach_opened(&path, opened);
         Ok(true)
     }
 

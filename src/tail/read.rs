@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use super::chunk::{Chunk, Source};
+use super::chunk::Chunk;
 use super::follow::{Followed, Look, Next};
 use super::identity::Inode;
 use super::log_file;
@@ -17,7 +17,6 @@ use super::stdin::sample_format;
 use super::wait::REST_MIN;
 use super::{CHUNK_BYTES, CHUNKS_PER_WORK_MAX, HINT_INTERVAL, Tail, WINDOWS_KEPT_MAX};
 use crate::checkpoint::Message;
-use crate::enrich::Suffix;
 use crate::ship::Ended;
 
 /// Files whose sizes are looked at between two looks for room: a thousandth of the time.
@@ -276,15 +275,7 @@ impl Tail {
                 _ => return Err(io::ErrorKind::NotFound.into()),
             },
         };
-        let suffix = Suffix::new(&self.added, &self.host, &followed.path);
-        let stats = self.links.stats.clone();
-        let source = Source::new(
-            followed.id,
-            followed.path.clone(),
-            Some(file),
-            suffix,
-            stats,
-        );
+        let source = self.source(followed.id, followed.path.clone(), Some(file));
         followed.source = Some(Arc::new(source));
         followed.is_written_closed = false;
         Ok(())

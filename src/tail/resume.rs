@@ -98,8 +98,7 @@ impl Resume {
         let copied = self.lost.iter().chain(self.past()).filter(|entry| {
             entry.offset > offset && entry.is_log_of(path) && entry.is_copied_in(file)
         });
-        let covered = |entry: &&Entry| (entry.fingerprint.bytes, entry.offset);
-        let Some(entry) = copied.max_by_key(covered).cloned() else {
+        let Some(entry) = copied.max_by_key(|entry| entry.coverage()).cloned() else {
             return known;
         };
         self.find(&entry);
@@ -161,12 +160,11 @@ fn split<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     file: &File,
 ) -> io::Result<(Option<Entry>, Vec<Entry>)> {
-    let (mut same, mut others) = (None, Vec::new());
+    let (mut same, mut others) = (None::<&Entry>, Vec::new());
     for entry in entries {
-        let key = |entry: &Entry| (entry.fingerprint.bytes, entry.offset);
         if !entry.is_in(file)? {
             others.extend((!entry.is_done_for()).then(|| entry.clone()));
-        } else if same.is_none_or(|same| key(entry) >= key(same)) {
+        } else if same.is_none_or(|same| entry.coverage() >= same.coverage()) {
             same = Some(entry);
         }
     }
@@ -184,9 +182,12 @@ impl Entry {
             && self.fingerprint.is_in(file)?
             && self.trail.is_in(file, self.offset)?)
     }
-}
 
-impl Entry {
+    /// How much it covers: of several entries of a file the greatest is the one to read on from.
+    fn coverage(&self) -> (u64, u64) {
+        (self.fingerprint.bytes, self.offset)
+    }
+
     /// Whether the file at `path` has a rotated form of the name of this entry's file.
     fn is_log_of(&self, path: &Path) -> bool {
         let log = Path::new(&self.path);

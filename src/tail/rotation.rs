@@ -362,14 +362,20 @@ impl Tail {
             self.resume.lose(entry.clone(), Some(past));
         }
         if is_known {
-            match self.open(path) {
-                Ok(Some(id)) => self.detach(id),
-                Ok(None) => {}
-                // It is sought on.
-                Err(error) => self.complain(path, "open", &error),
-            }
+            let opened = self.open(path);
+            self.detach_opened(path, opened);
         }
         Ok(())
+    }
+
+    /// Follows a file until it is read, since the patterns do not mean it. Where it could not be opened
+    /// its entries are sought on.
+    pub(super) fn detach_opened(&mut self, path: &Path, opened: io::Result<Option<FileId>>) {
+        match opened {
+            Ok(Some(id)) => self.detach(id),
+            Ok(None) => {}
+            Err(error) => self.complain(path, "open", &error),
+        }
     }
 
     fn complain_of(&mut self, entries: &[Entry], error: &io::Error) {
