@@ -63,15 +63,17 @@ pub(crate) struct Entry {
     pub(crate) format: Option<Detected>,
     /// Where it was last seen: tells the folder to search when it was renamed meanwhile.
     pub(crate) path: String,
-    /// Where it ended when it had no name any more and had been quiet for a while.
+    /// Where it ended when it had been rotated away or deleted, and quiet for a while. Nothing behind
+    /// that is shipped before a checkpoint without it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) deleted_at: Option<u64>,
+    pub(crate) finished_at: Option<u64>,
 }
 
 impl Entry {
-    /// Whether it was deleted, and all that was in it is done: nothing of it is missed.
-    pub(crate) fn is_done_for(&self) -> bool {
-        self.deleted_at == Some(self.offset)
+    /// Whether all that was in it is done, and nothing was shipped of it since: when it is gone nothing
+    /// of it is missed.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished_at == Some(self.offset)
     }
 }
 
@@ -157,9 +159,11 @@ pub(crate) enum Message {
     Detected(FileId, Option<Detected>),
     /// A file has another path.
     Moved(FileId, String),
-    /// A file has no name any more, and nothing was written to it for a while. All of it will be done
-    /// when everything before the offset is.
-    Deleted(FileId, u64),
+    /// A file was rotated away or deleted, and nothing was written to it for a while. All of it will be
+    /// done when everything before the offset is.
+    Finished(FileId, u64),
+    /// Something was written to such a file after all.
+    Resumed(FileId),
     /// A file is no longer followed. Its entry goes when everything before the offset is done, at
     /// once where there is none.
     Ended(FileId, Option<u64>),
@@ -228,8 +232,11 @@ impl Ledger {
                 self.change(file, |followed| followed.entry.format = format);
             }
             Message::Moved(file, path) => self.change(file, |followed| followed.entry.path = path),
-            Message::Deleted(file, end) => {
-                self.change(file, |followed| followed.entry.deleted_at = Some(end));
+            Message::Finished(file, end) => {
+                self.change(file, |followed| followed.entry.finished_at = Some(end));
+            }
+            Message::Resumed(file) => {
+                self.change(file, |followed| followed.entry.finished_at = None);
             }
             Message::Ended(file, None) => drop(self.files.remove(&file)),
             Message::Ended(file, ends_at) => {
@@ -412,7 +419,7 @@ mod tests {
             trail: Trail::default(),
             format: None,
             path: format!("/l/{ino}.log"),
-            deleted_at: None,
+            finished_at: None,
         }
     }
 

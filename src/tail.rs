@@ -10,6 +10,7 @@ mod compressed;
 mod copies;
 mod discover;
 mod dispatch;
+mod finished;
 mod follow;
 mod housekeeping;
 mod identity;

@@ -444,7 +444,7 @@ fn a_file_that_was_done_before_it_was_deleted_is_not_missed_after_a_kill() {
     std::fs::remove_file(bench.path("logs/a.log")).unwrap();
     let checkpoint = || std::fs::read_to_string(bench.path("state/checkpoint.json")).unwrap();
     wait_until("a word of the deletion", || {
-        checkpoint().contains("deleted_at")
+        checkpoint().contains("finished_at")
     });
     let mut second = Writer::new(bench.path("logs/b.log"));
     second.written = 50;
@@ -458,4 +458,68 @@ fn a_file_that_was_done_before_it_was_deleted_is_not_missed_after_a_kill() {
     wait_until("the last record", || bench.numbers().contains(&251));
     assert!(ves.terminate().success());
     assert_each_once(&bench.numbers(), 251);
+}
+
+/// Waits until the checkpoint says of a file that it is finished.
+fn wait_until_finished(bench: &Bench) {
+    wait_until("a word of the end of a rotated log", || {
+        let text = std::fs::read_to_string(bench.path("state/checkpoint.json")).unwrap_or_default();
+        let checkpoint: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let files = checkpoint["files"].as_array().cloned();
+        let is_finished = |file: &serde_json::Value| file["finished_at"] == file["offset"];
+        files.is_some_and(|files| files.iter().any(is_finished))
+    });
+}
+
+/// Logrotate deletes the oldest log each time: a kill within a second of that kept the end of the sink,
+/// and the records of that second were there twice.
+#[test]
+fn a_kill_just_after_an_old_log_was_deleted_repeats_nothing() {
+    // The rotated name is one that the pattern means, or not.
+    for pattern in ["a.log", "a.log*"] {
+        let bench = Bench::new();
+        let mut writer = Writer::new(bench.path("logs/a.log"));
+        writer.write(50);
+        let ves = bench.collect(pattern, &[]);
+        wait_until("the records", || bench.records().len() == 50);
+        writer.shift();
+        wait_until_finished(&bench);
+        std::fs::remove_file(bench.path("logs/a.log.1")).unwrap();
+        for count in 51..=250 {
+            writer.write(1);
+            wait_until("the record", || bench.records().len() == count);
+        }
+        ves.kill();
+        let ves = bench.collect(pattern, &[]);
+        writer.write(1);
+        wait_until("the last record", || bench.numbers().contains(&251));
+        assert!(ves.terminate().success());
+        assert_each_once(&bench.numbers(), 251);
+    }
+}
+
+/// What the checkpoint calls finished is not, when its writer goes on in it.
+#[test]
+fn a_kill_erases_nothing_of_an_old_log_that_was_written_to_again() {
+    for pattern in ["a.log", "a.log*"] {
+        let bench = Bench::new();
+        let mut writer = Writer::new(bench.path("logs/a.log"));
+        writer.write(50);
+        let ves = bench.collect(pattern, &[]);
+        wait_until("the records", || bench.records().len() == 50);
+        writer.shift();
+        wait_until_finished(&bench);
+        let mut old = Writer::new(bench.path("logs/a.log.1"));
+        old.written = 50;
+        old.write(1);
+        wait_until("the late record", || bench.records().len() == 51);
+        ves.kill();
+        std::fs::remove_file(bench.path("logs/a.log.1")).unwrap();
+        writer.written = 51;
+        let ves = bench.collect(pattern, &[]);
+        writer.write(1);
+        wait_until("the last record", || bench.numbers().contains(&52));
+        assert!(ves.terminate().success());
+        assert_each_once(&bench.numbers(), 52);
+    }
 }

@@ -61,6 +61,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<()> {
         life: 0,
         table: Table::create(&folder.join("soak.csv"))?,
         vitals: Vec::new(),
+        words: Vec::new(),
         verifier: Verifier::new(base.path().join("out.ndjson"), &expected),
     };
     let is_over = AtomicBool::new(false);
@@ -75,10 +76,12 @@ pub(crate) fn run(args: &SoakArgs) -> Result<()> {
         watched.and(written.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     let finished = written.and_then(|written| soak.finish(written).map(|()| written));
+    soak.keep_words(&folder)?;
     let report = Report {
         args,
         facts: installed::facts(&definition, Some(&found)),
         vitals: &soak.vitals,
+        words: &soak.words,
         lives: soak.life,
         tally: soak.verifier.tally(),
         is_complete: finished.is_ok(),
@@ -121,6 +124,8 @@ struct Soak<'a> {
     life: u32,
     table: Table,
     vitals: Vec<Vitals>,
+    /// What each start of VES said on standard error.
+    words: Vec<String>,
     verifier: Verifier<'a>,
 }
 
@@ -140,13 +145,35 @@ impl Soak<'_> {
         Ok(())
     }
 
-    /// Runs VES for the duration, kills it now and then, and looks at it.
+    /// Takes note of what a process said that has ended.
+    fn hear(&mut self) {
+        let words = fs::read(self.base.join("stderr.txt")).unwrap_or_default();
+        self.words
+            .push(String::from_utf8_lossy(&words).into_owned());
+    }
+
+    /// Writes what all processes said into the report's folder.
+    fn keep_words(&mut self, folder: &Path) -> Result<()> {
+        if self.words.len() < self.life as usize {
+            self.hear();
+        }
+        let mut text = String::new();
+        for (life, words) in (1..).zip(&self.words) {
+            text += &format!("== start {life}\n{words}");
+        }
+        // Its folder is another one each time.
+        let text = text.replace(&self.base.display().to_string(), "WORK");
+        let path = folder.join("stderr.txt");
+        fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Runs VES, kills it now and then for the duration, and looks at it.
     fn watch(&mut self) -> Result<()> {
         let began = Instant::now();
         self.start()?;
         let mut born = Instant::now();
         let mut next_row = began;
-        while began.elapsed() < self.args.duration {
+        while began.elapsed() < self.args.duration + self.args.calm {
             std::thread::sleep(LOOK_INTERVAL);
             self.look()?;
             if Instant::now() >= next_row {
@@ -154,11 +181,13 @@ impl Soak<'_> {
                 self.row(began, born)?;
             }
             let kill_every = self.args.kill_every;
-            if !kill_every.is_zero() && born.elapsed() >= kill_every {
+            let is_calm = began.elapsed() >= self.args.duration;
+            if !kill_every.is_zero() && !is_calm && born.elapsed() >= kill_every {
                 if let Some(mut process) = self.process.take() {
                     process.signal(Signal::SIGKILL);
                     let _ = process.wait(Duration::from_secs(10));
                 }
+                self.hear();
                 self.start()?;
                 born = Instant::now();
             }
@@ -184,7 +213,8 @@ impl Soak<'_> {
         vitals.time_s = began.elapsed().as_secs_f64().round();
         vitals.life = self.life;
         vitals.age_s = born.elapsed().as_secs_f64();
-        vitals.verified = self.verifier.tally().delivered;
+        let tally = self.verifier.tally();
+        (vitals.verified, vitals.duplicated) = (tally.delivered, tally.duplicated);
         self.table.append(std::slice::from_ref(&vitals))?;
         self.vitals.push(vitals);
         Ok(())

@@ -168,7 +168,7 @@ impl Tail {
         }
         // It may have been collected by a program that did not look, or have the inode of a log.
         if let Known::Rewritten(entry) = self.resume.take(Inode::of(metadata), file)?
-            && !entry.is_done_for()
+            && !entry.is_finished()
         {
             report_gone(&[entry]);
         }

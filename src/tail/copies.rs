@@ -192,7 +192,7 @@ impl Tail {
         true
     }
 
-    fn hold(&mut self, id: FileId) {
+    pub(super) fn hold(&mut self, id: FileId) {
         if self.is_once {
             // These are tried again at the end.
             self.troubled.insert(id);

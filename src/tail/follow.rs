@@ -85,8 +85,12 @@ pub(crate) struct Followed {
     pub(crate) retry: Retry,
     /// Whether it goes on.
     pub(crate) pace: Pace,
-    /// The end up to which the checkpoint was told that it is deleted.
-    pub(crate) told_deleted_at: Option<u64>,
+    /// Where it ended when the checkpoint was told that it is finished.
+    pub(crate) finished_at: Option<u64>,
+    /// Answers when the checkpoint knows that it is not.
+    pub(crate) resuming: Option<flume::Receiver<()>>,
+    /// Whether its name is a rotated form of the name of another file beside it.
+    pub(crate) has_rotated_name: bool,
     /// Its format, once that was decided by its first lines.
     pub(crate) format: Option<Detected>,
     plan: Option<Arc<Plan>>,
@@ -151,7 +155,9 @@ impl Followed {
             is_windowed: false,
             retry: Retry::default(),
             pace: Pace::new(now, offset),
-            told_deleted_at: None,
+            finished_at: None,
+            resuming: None,
+            has_rotated_name: false,
             format: None,
             plan: None,
             window: None,
@@ -168,7 +174,7 @@ impl Followed {
             trail: self.trail,
             format: self.format,
             path: self.real_path.to_string_lossy().into_owned(),
-            deleted_at: None,
+            finished_at: self.finished_at,
         }
     }
 
@@ -281,6 +287,7 @@ impl Followed {
         self.window = None;
         self.retry = Retry::default();
         (self.format, self.plan, self.suspicion) = (None, None, None);
+        (self.finished_at, self.resuming) = (None, None);
     }
 
     /// Goes on at `position`, as file `source`, once nothing of the old one is on its way.
@@ -292,6 +299,7 @@ impl Followed {
         self.unfinished_since = None;
         (self.is_awake, self.is_windowed) = (false, false);
         (self.window, self.plan) = (None, None);
+        (self.finished_at, self.resuming) = (None, None);
     }
 
     /// Whether it may have to wait for another file that is its copy, or that it is a copy of.

@@ -33,7 +33,7 @@ impl Tail {
             self.is_rescan_due |= self.is_folder_missing || !self.failing.is_empty();
             // Files that are queued stay, so these come before the looks that are due.
             self.let_sleep(now);
-            self.tell_deleted(now);
+            self.tell_finished(now);
             self.let_go(now);
             self.check_in_turn(now);
             self.links.stats.set_files_followed(self.files.len());
@@ -108,6 +108,7 @@ impl Tail {
         }
         for id in checked {
             self.check_pace(id, now);
+            self.check_name(id);
             // A closed file is only opened for a reason.
             match self.files.get(&id) {
                 Some(followed) if followed.source.is_some() => self.queue(id),
@@ -143,24 +144,6 @@ impl Tail {
             }
             followed.is_awake
         });
-    }
-
-    /// Tells the checkpoint of deleted files that are read to their end and quiet: a kill from then on
-    /// leaves nothing of them to be missed.
-    fn tell_deleted(&mut self, now: Instant) {
-        let mut told = Vec::new();
-        for followed in self.files.values_mut() {
-            let is_over = followed.links == 0
-                && followed.quiet_for(now) >= TICK_INTERVAL
-                && followed.offset >= followed.size
-                && !followed.is_queued;
-            let end = Some(followed.handed_on);
-            if is_over && followed.told_deleted_at != end {
-                followed.told_deleted_at = end;
-                told.push(Message::Deleted(followed.id, followed.handed_on));
-            }
-        }
-        told.into_iter().for_each(|message| self.tell(message));
     }
 
     /// Lets go of files that were rotated away, once they are read to their end and quiet.

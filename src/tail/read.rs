@@ -162,6 +162,9 @@ impl Tail {
         if followed.is_held() && self.is_held_on(followed, now)? {
             return Ok(None);
         }
+        if self.is_finished_yet(followed) {
+            return Ok(None);
+        }
         let source = followed.source.as_ref();
         let is_busy = source.is_some_and(|source| Arc::strong_count(source) > 1);
         if followed.retry.is_careful() && is_busy {

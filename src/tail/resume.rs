@@ -163,7 +163,7 @@ fn split<'a>(
     let (mut same, mut others) = (None::<&Entry>, Vec::new());
     for entry in entries {
         if !entry.is_in(file)? {
-            others.extend((!entry.is_done_for()).then(|| entry.clone()));
+            others.extend((!entry.is_finished()).then(|| entry.clone()));
         } else if same.is_none_or(|same| entry.coverage() >= same.coverage()) {
             same = Some(entry);
         }
@@ -301,7 +301,7 @@ mod tests {
                 trail: Trail::default(),
                 format: None,
                 path: path.to_string_lossy().into_owned(),
-                deleted_at: None,
+                finished_at: None,
             }
         };
         let (first, second) = (entry_of("first"), entry_of("second"));

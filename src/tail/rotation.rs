@@ -240,6 +240,7 @@ impl Tail {
                 (followed.handed_on, followed.trail) = (entry.offset, entry.trail);
                 followed.fingerprint = entry.fingerprint;
                 followed.format = entry.format;
+                followed.finished_at = entry.finished_at;
             }
             Known::Rewritten(entry) => self.report_rewritten(path, &entry),
             Known::New if is_skipped => {
@@ -327,13 +328,17 @@ impl Tail {
             } else if sought.contains(&Sought::Unknown) {
                 carried.extend(entries);
             } else {
-                gone.extend(entries.into_iter().filter(|entry| !entry.is_done_for()));
+                gone.extend(entries);
             }
         }
+        let (finished, gone): (Vec<_>, Vec<_>) = gone.into_iter().partition(Entry::is_finished);
         carried.into_iter().for_each(|entry| self.resume.put(entry));
         report_gone(&gone);
+        // A file system that is not mounted now may be at the next start.
+        for entry in finished {
+            self.resume.set_aside(Past::new(entry, GONE_REMEMBERED));
+        }
         for entry in gone {
-            // A file system that is not mounted now may be at the next start.
             let past = Past::new(entry.clone(), GONE_REMEMBERED);
             self.resume.lose(entry, Some(past));
         }
@@ -356,7 +361,7 @@ impl Tail {
         for entry in entries.iter().filter(|entry| !others.contains(entry)) {
             self.resume.put(entry.clone());
         }
-        for entry in others.into_iter().filter(|entry| !entry.is_done_for()) {
+        for entry in others.into_iter().filter(|entry| !entry.is_finished()) {
             // A copy that was made before a truncation is known by it.
             let past = Past::of_truncated(entry.clone());
             self.resume.lose(entry.clone(), Some(past));

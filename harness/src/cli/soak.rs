@@ -8,9 +8,14 @@ use clap::Args;
 /// How long and how hard `ves-harness soak` runs VES.
 #[derive(Debug, Args)]
 pub(crate) struct SoakArgs {
-    /// How long lines are written.
+    /// How long VES is killed now and then.
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
+
+    /// How long it is left alone after that, under the same load: only a long life shows whether memory
+    /// grows.
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
+    pub(crate) calm: Duration,
 
     /// Lines a second.
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -11,8 +11,11 @@ use crate::results::CollectorFacts;
 /// A figure of a process at an instant.
 type Figure = fn(&Vitals) -> u64;
 
-/// The first seconds of a process, or the first quarter of its life: what it needs it takes then.
-const WARM_UP_S: f64 = 15.0;
+/// The first seconds of a process, or the first quarter of its life: what it needs it takes then, and
+/// rotated logs stay open for a minute.
+const WARM_UP_S: f64 = 120.0;
+/// What a process says is shown up to here.
+const SHOWN_WORDS: usize = 5;
 /// Growth that counts, in bytes over the run.
 const GROWTH_MIN: f64 = 1024.0 * 1024.0;
 /// Descriptors of a process that follows one log: sink, state, inotify, signals and the like.
@@ -28,6 +31,8 @@ pub(super) struct Report<'a> {
     pub(super) args: &'a SoakArgs,
     pub(super) facts: CollectorFacts,
     pub(super) vitals: &'a [Vitals],
+    /// What each start of the process said.
+    pub(super) words: &'a [String],
     pub(super) lives: u32,
     pub(super) tally: &'a Tally,
     /// Whether it came to its end.
@@ -35,26 +40,56 @@ pub(super) struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn warm_up_s(&self) -> f64 {
-        let life = match self.args.kill_every.is_zero() {
-            true => self.args.duration,
-            false => self.args.duration.min(self.args.kill_every),
-        };
-        WARM_UP_S.min((life.as_secs_f64() / 4.0).floor())
+    /// How long the last process ran, the only one that was not killed.
+    fn last_life_s(&self) -> f64 {
+        self.vitals.last().map_or(0.0, |vitals| vitals.age_s)
     }
 
-    /// The figures after the warm-up of each process.
+    fn warm_up_s(&self) -> f64 {
+        WARM_UP_S.min((self.last_life_s() / 4.0).floor())
+    }
+
+    /// The figures of the last process after its warm-up.
     fn warm(&self) -> impl Iterator<Item = &Vitals> {
         let warm_up = self.warm_up_s();
         self.vitals
             .iter()
-            .filter(move |vitals| vitals.age_s > warm_up)
+            .filter(move |vitals| vitals.life == self.lives && vitals.age_s > warm_up)
+    }
+
+    /// The kinds of what was said, numbers aside, and how often each was.
+    fn words_in_short(&self) -> String {
+        let mut kinds: Vec<(String, usize)> = Vec::new();
+        for line in self.words.iter().flat_map(|words| words.lines()) {
+            // Each line begins with the name of the program.
+            let line = line.split_once(' ').map_or(line, |(_, rest)| rest);
+            let kind: String = line.chars().filter(|it| !it.is_ascii_digit()).collect();
+            match kinds.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, count)) => *count += 1,
+                None => kinds.push((kind, 1)),
+            }
+        }
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let said = kinds.iter().take(SHOWN_WORDS);
+        let said = said.map(|(kind, count)| format!("- {count} times: `{kind}`\n"));
+        match kinds.is_empty() {
+            true => "It said nothing.\n\n".to_owned(),
+            false => format!(
+                "What it said, without numbers{}:\n\n{}\n",
+                if kinds.len() > SHOWN_WORDS {
+                    ", the most frequent"
+                } else {
+                    ""
+                },
+                said.collect::<String>()
+            ),
+        }
     }
 
     fn trend(&self, of: fn(&Vitals) -> u64) -> Option<Trend> {
-        let points: Vec<(u32, f64, f64)> = self
+        let points: Vec<(f64, f64)> = self
             .warm()
-            .map(|vitals| (vitals.life, vitals.time_s, of(vitals) as f64))
+            .map(|vitals| (vitals.time_s, of(vitals) as f64))
             .collect();
         trend(&points)
     }
@@ -80,7 +115,7 @@ impl Report<'_> {
             }
         }
         complaints.extend(tally.example.clone());
-        let hours = self.args.duration.as_secs_f64() / 3600.0;
+        let hours = self.last_life_s() / 3600.0;
         if let Some(trend) = self.trend(|vitals| vitals.rss_anon_bytes) {
             let grows = trend.slope - 3.0 * trend.error > 0.0;
             if grows && trend.slope * hours > GROWTH_MIN {
@@ -103,17 +138,18 @@ impl Report<'_> {
     pub(super) fn markdown(&self) -> String {
         let (args, tally) = (self.args, self.tally);
         let mut text = format!(
-            "# Soak\n\n{} {}, {}, {}: {} lines/s for {}, the log rotated every {}, the process \
-             killed every {}.{} Every record in the sink file was compared with what was expected \
-             of its line.\n\n```\n{}\n```\n\n",
+            "# Soak\n\n{} {}, {}, {}: {} lines/s, the log rotated every {}, the process killed \
+             every {} for {}, then left alone for {}.{} Every record in the sink file was compared \
+             with what was expected of its line.\n\n```\n{}\n```\n\n",
             self.facts.title,
             self.facts.version,
             manifest::date(),
             manifest::host(),
             args.rate,
-            humantime::format_duration(args.duration),
             humantime::format_duration(args.rotate_every),
             humantime::format_duration(args.kill_every),
+            humantime::format_duration(args.duration),
+            humantime::format_duration(args.calm),
             if self.is_complete { "" } else { " INCOMPLETE." },
             manifest::command().join(" "),
         );
@@ -131,7 +167,11 @@ impl Report<'_> {
             table.row([name.to_owned(), count.to_string()]);
         }
         text += &table.text();
-        let head = format!("after {} s of each start", self.warm_up_s());
+        let head = format!(
+            "the last start, from {} to {:.0} s",
+            self.warm_up_s(),
+            self.last_life_s()
+        );
         let mut table = Table::new([head.as_str(), "least", "most", "slope"]);
         let rows: [(&str, Figure, bool); 5] = [
             ("memory of its own (RssAnon)", |it| it.rss_anon_bytes, true),
@@ -161,9 +201,9 @@ impl Report<'_> {
             table.row([name.to_owned(), shown(low), shown(high), slope]);
         }
         text += &table.text();
-        text += "The slope is that of a straight line through means of 10 s, with a level of its own \
-                 for each start, and its standard error. Rotated logs stay open for a minute, so \
-                 descriptors rise to a level.\n\n";
+        text += "The slope is that of a straight line through means of 10 s, with its standard \
+                 error. What each start said is in `stderr.txt`.\n\n";
+        text += &self.words_in_short();
         let complaints = self.complaints();
         text += &match (self.is_complete, complaints.is_empty()) {
             (true, true) => "**As it should be.**\n".to_owned(),

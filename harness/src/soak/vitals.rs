@@ -19,6 +19,8 @@ pub(super) struct Vitals {
     pub(super) threads: u64,
     /// Records that were found right in the sink until then.
     pub(super) verified: u64,
+    /// Records that had come twice until then.
+    pub(super) duplicated: u64,
 }
 
 impl Vitals {
