@@ -3,12 +3,16 @@
 //! channel, so it always sees a file before its progress.
 //!
 //! The file is JSON (see [`Snapshot`]). It is replaced atomically (write, fsync, rename, fsync of
-//! the folder), at most once a second (ten times when files are opened) and at the end.
+//! the folder), at most once a second (ten times when files are opened) and at the end. With hundreds
+//! of files a second one beside it says what has changed since (see [`changes`]), and is replaced in
+//! its place.
 
+mod changes;
+mod ledger;
 mod store;
 mod writer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use ledger::Ledger;
 pub(crate) use store::{Loaded, Store};
 use writer::Writer;
 
@@ -117,15 +122,15 @@ pub(crate) struct SinkState {
     pub(crate) length: u64,
 }
 
-/// The checkpoint as a whole.
+/// The checkpoint as a whole, with its entries or, to be written, references to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Snapshot {
+pub(crate) struct Snapshot<E = Entry> {
     /// The version of this layout.
     pub(crate) version: u32,
     /// The sink, where it can be cut back.
     pub(crate) sink: Option<SinkState>,
     /// All files that are followed, or could not be looked for yet.
-    pub(crate) files: Vec<Entry>,
+    pub(crate) files: Vec<E>,
     /// Files that were truncated a short while ago, as they were before, or gone at the last start.
     #[serde(default)]
     pub(crate) past: Vec<Past>,
@@ -150,6 +155,7 @@ impl Snapshot {
 
 /// What the checkpoint thread is told.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) enum Message {
     /// A file is followed from the entry's offset on.
     Opened(FileId, Entry),
@@ -188,152 +194,6 @@ pub(crate) enum Message {
     Sync(flume::Sender<()>),
 }
 
-/// One followed file.
-#[derive(Debug)]
-struct Followed {
-    entry: Entry,
-    ends_at: Option<u64>,
-    /// Until when it is kept since it was truncated.
-    until: Option<u64>,
-    /// Whether it was truncated, and no more of it will be acknowledged.
-    is_settled: bool,
-}
-
-/// The state that messages build up.
-#[derive(Debug, Default)]
-struct Ledger {
-    files: HashMap<FileId, Followed>,
-    carried: Vec<Entry>,
-    past: Vec<Past>,
-    sink: Option<SinkState>,
-    unflushed: Option<Arc<File>>,
-    is_dirty: bool,
-}
-
-impl Ledger {
-    fn apply(&mut self, message: Message) {
-        self.is_dirty = true;
-        match message {
-            Message::Opened(file, entry) => {
-                self.files.insert(
-                    file,
-                    Followed {
-                        entry,
-                        ends_at: None,
-                        until: None,
-                        is_settled: false,
-                    },
-                );
-            }
-            Message::Identified(file, fingerprint) => {
-                self.change(file, |followed| followed.entry.fingerprint = fingerprint);
-            }
-            Message::Detected(file, format) => {
-                self.change(file, |followed| followed.entry.format = format);
-            }
-            Message::Moved(file, path) => self.change(file, |followed| followed.entry.path = path),
-            Message::Finished(file, end) => {
-                self.change(file, |followed| followed.entry.finished_at = Some(end));
-            }
-            Message::Resumed(file) => {
-                self.change(file, |followed| followed.entry.finished_at = None);
-            }
-            Message::Ended(file, None) => drop(self.files.remove(&file)),
-            Message::Ended(file, ends_at) => {
-                self.change(file, |followed| followed.ends_at = ends_at);
-            }
-            Message::Truncated(file) => self.keep_for_a_while(file),
-            Message::Carried(entries, past) => (self.carried, self.past) = (entries, past),
-            Message::Acknowledged {
-                progress,
-                sink,
-                unflushed,
-            } => {
-                self.sink = sink.or(self.sink);
-                self.unflushed = unflushed;
-                progress
-                    .into_iter()
-                    .for_each(|progress| self.advance(progress));
-            }
-            Message::Settled => {
-                let followed = self.files.values_mut();
-                followed.for_each(|followed| followed.is_settled = followed.until.is_some());
-            }
-            Message::Sync(_) => {}
-        }
-    }
-
-    /// Keeps a truncated file among the past ones, the newest few of each inode.
-    fn keep_for_a_while(&mut self, file: FileId) {
-        let until = unix_seconds() + TRUNCATED_REMEMBERED.as_secs();
-        self.change(file, |followed| followed.until = Some(until));
-        let Some(inode) = self.files.get(&file).map(|followed| followed.entry.inode) else {
-            return;
-        };
-        let is_kept =
-            |followed: &Followed| followed.until.is_some() && followed.entry.inode == inode;
-        let kept = self.files.iter().filter(|(_, followed)| is_kept(followed));
-        let mut kept: Vec<FileId> = kept.map(|(file, _)| *file).collect();
-        kept.sort_unstable();
-        for file in kept.iter().rev().skip(TRUNCATED_PER_FILE_MAX) {
-            self.files.remove(file);
-        }
-    }
-
-    fn advance(&mut self, progress: Progress) {
-        self.change(progress.file, |followed| {
-            followed.entry.offset = progress.offset;
-            followed.entry.line = progress.line;
-            followed.entry.trail = progress.trail;
-        });
-    }
-
-    /// Changes a followed file and lets it go when that was the end of it. Unknown files were let
-    /// go before (a truncation), or are streams without a checkpoint.
-    fn change(&mut self, file: FileId, change: impl FnOnce(&mut Followed)) {
-        let Some(followed) = self.files.get_mut(&file) else {
-            return;
-        };
-        change(followed);
-        if followed
-            .ends_at
-            .is_some_and(|end| followed.entry.offset >= end)
-        {
-            self.files.remove(&file);
-        }
-    }
-
-    fn forget_past(&mut self) {
-        let now = unix_seconds();
-        self.files
-            .retain(|_, followed| followed.until.is_none_or(|until| until > now));
-        self.past.retain(|past| past.until > now);
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let mut files: Vec<Entry> = Vec::new();
-        let mut past = self.past.clone();
-        for followed in self.files.values() {
-            let entry = followed.entry.clone();
-            match followed.until {
-                Some(until) if followed.is_settled => past.push(Past { entry, until }),
-                // What the sink has of it behind its length cannot be read again.
-                _ => files.push(entry),
-            }
-        }
-        files.extend_from_slice(&self.carried);
-        // By a number: the paths of many files begin alike, which makes them slow to compare.
-        files.sort_unstable_by_key(|entry| entry.inode);
-        Snapshot {
-            version: Snapshot::VERSION,
-            sink: self.sink,
-            files,
-            past,
-            alive_at: Some(SystemTime::now()),
-        }
-    }
-}
-
 /// What the checkpoint thread leaves behind.
 #[derive(Debug)]
 pub(crate) struct Closed {
@@ -355,11 +215,7 @@ pub(crate) fn run(
     is_unflushed: &AtomicBool,
 ) -> Closed {
     let mut writer = Writer::new(store, stats, is_unflushed);
-    let mut ledger = Ledger {
-        sink,
-        is_dirty: true,
-        ..Ledger::default()
-    };
+    let mut ledger = Ledger::new(sink);
     // The state on disk holds until the tail has found its files again: it says so by a Sync.
     let mut may_write = false;
     let mut written_at = Instant::now();
@@ -403,14 +259,14 @@ pub(crate) fn run(
             let _ = reply.send(());
         }
     }
-    writer.close(may_write.then_some(&ledger))
+    writer.close(may_write.then_some(&mut ledger))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn entry(ino: u64) -> Entry {
+    pub(super) fn entry(ino: u64) -> Entry {
         Entry {
             inode: Inode { dev: 1, ino },
             fingerprint: Fingerprint::default(),
@@ -423,7 +279,7 @@ mod tests {
         }
     }
 
-    fn acknowledged(file: FileId, offset: u64) -> Message {
+    pub(super) fn acknowledged(file: FileId, offset: u64) -> Message {
         let progress = vec![Progress {
             file,
             offset,
@@ -435,22 +291,6 @@ mod tests {
             sink: None,
             unflushed: None,
         }
-    }
-
-    #[test]
-    fn an_ended_file_stays_until_its_last_byte_is_acknowledged() {
-        let mut ledger = Ledger::default();
-        let (one, two) = (FileId(1), FileId(2));
-        ledger.apply(Message::Opened(one, entry(1)));
-        ledger.apply(Message::Opened(two, entry(2)));
-        ledger.apply(Message::Ended(one, Some(100)));
-        ledger.apply(acknowledged(one, 60));
-        assert_eq!(ledger.snapshot().files[0].offset, 60);
-        ledger.apply(acknowledged(one, 100));
-        assert_eq!(ledger.snapshot().files, [entry(2)]);
-        ledger.apply(Message::Ended(two, None));
-        ledger.apply(acknowledged(two, 7));
-        assert_eq!(ledger.snapshot().files, []);
     }
 
     /// Runs the thread until the last of these messages.

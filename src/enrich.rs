@@ -55,6 +55,12 @@ impl Suffix {
         }
     }
 
+    /// Whether it does not depend on the path.
+    pub(crate) fn is_same_for_all(added: &[AddedField]) -> bool {
+        let is_path = |field: &AddedField| matches!(field.value, AddedValue::File);
+        !added.iter().any(is_path)
+    }
+
     /// The end of a record of that extent.
     #[inline(always)]
     pub(crate) fn of(&self, extent: Extent) -> &Literal {

@@ -160,6 +160,9 @@ pub(crate) struct Tail {
     plans: Plans,
     added: Vec<AddedField>,
     host: String,
+    /// The ends of records, where they are the same for all files. PERF: one for each took 2 MB with
+    /// 10 000 files.
+    suffix: Option<Arc<Suffix>>,
     line_bytes_max: usize,
     partial_line_timeout: Duration,
     wake_interval: Duration,
@@ -228,8 +231,11 @@ impl Tail {
             .map(|left| std::mem::take(&mut left.compressed));
         let next_id = left.as_ref().map_or(0, |left| left.last_id);
         let host = enrich::host_name();
+        let is_same = Suffix::is_same_for_all(&config.add);
+        let suffix = is_same.then(|| Suffix::new(&config.add, &host, Path::new("")));
         let mut tail = Tail {
             plans: Plans::new(config),
+            suffix: suffix.map(Arc::new),
             added: config.add.clone(),
             line_bytes_max: config.line_bytes_max,
             partial_line_timeout: config.partial_line_timeout,
@@ -450,7 +456,10 @@ impl Tail {
 
     /// A source with a number that it has already.
     fn source(&self, id: FileId, path: PathBuf, file: Option<File>) -> Source {
-        let suffix = Suffix::new(&self.added, &self.host, &path);
+        let suffix = match &self.suffix {
+            Some(suffix) => suffix.clone(),
+            None => Arc::new(Suffix::new(&self.added, &self.host, &path)),
+        };
         Source::new(id, path, file, suffix, self.links.stats.clone())
     }
 

@@ -1,4 +1,4 @@
-//! The state folder: one checkpoint, one lock.
+//! The state folder: one checkpoint, in one file or two, and one lock.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -8,8 +8,11 @@ use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
+use serde::de::DeserializeOwned;
 
-use super::Snapshot;
+use super::changes::Changes;
+use super::ledger::Due;
+use super::{Entry, Snapshot};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::report;
@@ -17,6 +20,7 @@ use crate::tail::Inode;
 
 const CHECKPOINT_NAME: &str = "checkpoint.json";
 const NEW_NAME: &str = "checkpoint.json.new";
+const CHANGES_NAME: &str = "checkpoint-changes.json";
 const LOCK_NAME: &str = "lock";
 
 /// A checkpoint as it was found.
@@ -68,15 +72,15 @@ impl Store {
         };
         let written_at = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
         let written_at = written_at.map_err(Error::file("look at the checkpoint", &path))?;
-        let reason = match parse(&text) {
-            Ok(snapshot) => {
+        let reason = match parse::<Snapshot>(&text) {
+            Ok(mut snapshot) => {
+                self.add_changes(&mut snapshot)?;
                 let alive_at = snapshot.alive_at.unwrap_or(written_at);
                 return Ok(Some(Loaded { snapshot, alive_at }));
             }
             Err(reason) => reason,
         };
-        let aside = self.free_name(&path);
-        std::fs::rename(&path, &aside).map_err(Error::file("set aside the checkpoint", &path))?;
+        let aside = self.set_aside(&path)?;
         report::warning(&format!(
             "{}: not a checkpoint that this version can read ({reason}); set aside as {}: files \
              are collected as if this were the first start",
@@ -84,6 +88,41 @@ impl Store {
             aside.display()
         ));
         Ok(None)
+    }
+
+    /// Adds what has changed since the whole checkpoint was written, if that is there.
+    fn add_changes(&self, snapshot: &mut Snapshot) -> Result<()> {
+        let path = self.folder.join(CHANGES_NAME);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::file("read the checkpoint", &path)(error)),
+        };
+        let applied = match parse::<Changes>(&text) {
+            // Of an earlier checkpoint, which a whole one has replaced.
+            Ok(changes) if !changes.are_of(snapshot) => return Ok(()),
+            Ok(changes) => changes
+                .apply(snapshot)
+                .map_err(|place| format!("there is no file {place} in the list")),
+            Err(reason) => Err(reason),
+        };
+        let Err(reason) = applied else {
+            return Ok(());
+        };
+        let aside = self.set_aside(&path)?;
+        report::warning(&format!(
+            "{}: not a part of a checkpoint that this version can read ({reason}); set aside as {}: \
+             files are read on from where they were some time before",
+            path.display(),
+            aside.display()
+        ));
+        Ok(())
+    }
+
+    fn set_aside(&self, path: &Path) -> Result<PathBuf> {
+        let aside = self.free_name(path);
+        std::fs::rename(path, &aside).map_err(Error::file("set aside the checkpoint", path))?;
+        Ok(aside)
     }
 
     /// Makes the folder and its lock again where somebody has deleted them.
@@ -114,27 +153,41 @@ impl Store {
             .unwrap_or_else(|| name(0))
     }
 
-    /// Replaces the checkpoint. Blocks for two fsyncs.
+    /// Replaces the checkpoint, or the part of it that says what has changed. Blocks for two fsyncs.
     ///
     /// # Errors
-    /// What the system says; the old checkpoint is then still there.
-    pub(crate) fn write(&self, snapshot: &Snapshot) -> Result<()> {
-        let (new, path) = (
-            self.folder.join(NEW_NAME),
-            self.folder.join(CHECKPOINT_NAME),
-        );
+    /// What the system says; the old checkpoint, or the new one, is there then.
+    pub(super) fn write(&self, due: &Due<'_>) -> Result<()> {
+        let name = match due {
+            Due::Whole(..) => CHECKPOINT_NAME,
+            Due::Changes(_) => CHANGES_NAME,
+        };
+        let (new, path) = (self.folder.join(NEW_NAME), self.folder.join(name));
         self.keep_folder()?;
         let write = || {
             let file = File::create(&new)?;
             let mut writer = io::BufWriter::new(&file);
-            serde_json::to_writer(&mut writer, snapshot)?;
+            match due {
+                Due::Whole(snapshot, _) => serde_json::to_writer(&mut writer, snapshot)?,
+                Due::Changes(changes) => serde_json::to_writer(&mut writer, changes)?,
+            }
             writer.write_all(b"\n")?;
             writer.flush()?;
             file.sync_all()?;
             std::fs::rename(&new, &path)?;
             File::open(&self.folder)?.sync_all()
         };
-        write().map_err(Error::file("write the checkpoint", &path))
+        write().map_err(Error::file("write the checkpoint", &path))?;
+        if matches!(due, Due::Whole(..)) {
+            // One that stays belongs to no checkpoint any more.
+            let _ = std::fs::remove_file(self.folder.join(CHANGES_NAME));
+        }
+        Ok(())
+    }
+
+    /// Whether the whole checkpoint is there, to which changes could be added.
+    pub(super) fn has_whole(&self) -> bool {
+        self.folder.join(CHECKPOINT_NAME).exists()
     }
 }
 
@@ -169,8 +222,8 @@ fn lock(folder: &Path) -> Result<File> {
     Ok(lock)
 }
 
-/// A checkpoint of this version, or why it is none.
-fn parse(text: &[u8]) -> std::result::Result<Snapshot, String> {
+/// A checkpoint of this version, or a part of one, or why it is none.
+fn parse<T: DeserializeOwned>(text: &[u8]) -> std::result::Result<T, String> {
     /// What every version has.
     #[derive(serde::Deserialize)]
     struct Versioned {
@@ -178,10 +231,12 @@ fn parse(text: &[u8]) -> std::result::Result<Snapshot, String> {
     }
     let versioned: Versioned = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     match versioned.version {
-        Snapshot::VERSION => serde_json::from_slice(text).map_err(|error| error.to_string()),
+        Snapshot::<Entry>::VERSION => {
+            serde_json::from_slice(text).map_err(|error| error.to_string())
+        }
         version => Err(format!(
             "it is of version {version}, and this program knows version {}",
-            Snapshot::VERSION
+            Snapshot::<Entry>::VERSION
         )),
     }
 }

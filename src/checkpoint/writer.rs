@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::ledger::Written;
 use super::{Closed, Ledger, Snapshot, Store};
 use crate::error::{Error, Result};
 use crate::report;
@@ -15,7 +16,6 @@ pub(super) struct Writer<'a> {
     /// The last one whose sink was flushed, from when on that cannot be done any more: the system may
     /// have thrown away what it could not write, and says so once.
     flushed: Option<Snapshot>,
-    last: Option<Snapshot>,
     /// Tells that it is so.
     is_unflushed: &'a AtomicBool,
     has_complained: bool,
@@ -33,13 +33,12 @@ impl<'a> Writer<'a> {
             store,
             stats,
             flushed: None,
-            last: None,
             is_unflushed,
             has_complained: false,
         }
     }
 
-    fn write(&mut self, ledger: &Ledger) -> Result<()> {
+    fn write(&mut self, ledger: &mut Ledger, is_last: bool) -> Result<()> {
         if self.flushed.is_some() {
             return Err(unflushed());
         }
@@ -51,33 +50,38 @@ impl<'a> Writer<'a> {
                  is until what was shipped since is shipped again, which is tried after a while, or \
                  at once on SIGHUP: look at the disk (dmesg tells more)"
             ));
-            // The first write comes before anything is shipped.
-            let last = self.last.take();
-            self.flushed = Some(last.unwrap_or_else(|| ledger.snapshot()));
+            self.flushed = Some(ledger.written());
             self.is_unflushed.store(true, Ordering::Release);
             self.has_complained = true;
             return Err(unflushed());
         }
-        if self.store.is_none() && ledger.unflushed.is_none() {
+        let Some(store) = self.store else {
+            ledger.note_written(Written::Changes);
             return Ok(());
+        };
+        // The last one is in one file: who looks at it between two runs need not know of changes. And
+        // somebody may have deleted the folder.
+        let due = match is_last || !store.has_whole() {
+            true => ledger.due_whole(),
+            false => ledger.due(),
+        };
+        let result = store.write(&due);
+        let written = due.written();
+        match result {
+            Ok(()) => ledger.note_written(written),
+            Err(_) => ledger.note_failed(),
         }
-        let snapshot = ledger.snapshot();
-        let written = self.store.map_or(Ok(()), |store| store.write(&snapshot));
-        if ledger.unflushed.is_some() {
-            self.last = Some(snapshot);
-        }
-        written
+        result
     }
 
     /// Writes; what fails is said once and tried again with the next change or second.
     pub(super) fn try_write(&mut self, ledger: &mut Ledger) {
-        let written = self.write(ledger);
+        let written = self.write(ledger, false);
         if written.is_err() {
             self.stats.add_checkpoint_error();
         }
         match written {
             Ok(()) => {
-                ledger.is_dirty = false;
                 if std::mem::take(&mut self.has_complained) {
                     report::notice("the checkpoint can be written again");
                 }
@@ -95,9 +99,11 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes for the last time.
-    pub(super) fn close(mut self, ledger: Option<&Ledger>) -> Closed {
-        let written = ledger.map_or(Ok(()), |ledger| self.write(ledger));
-        let snapshot = self.flushed.or_else(|| ledger.map(Ledger::snapshot));
+    pub(super) fn close(mut self, mut ledger: Option<&mut Ledger>) -> Closed {
+        let written = ledger
+            .as_deref_mut()
+            .map_or(Ok(()), |ledger| self.write(ledger, true));
+        let snapshot = self.flushed.or_else(|| ledger.map(|it| it.snapshot()));
         Closed { written, snapshot }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Source {
     /// The open file; `None` for standard input.
     pub(crate) file: Option<File>,
     /// How its records end.
-    pub(crate) suffix: Suffix,
+    pub(crate) suffix: Arc<Suffix>,
     /// The first byte of what was thrown away since the file was truncated under it.
     torn: First,
     /// How much that is, as far as nobody has counted it.
@@ -61,14 +61,14 @@ impl Source {
         id: FileId,
         path: PathBuf,
         file: Option<File>,
-        suffix: Suffix,
+        suffix: impl Into<Arc<Suffix>>,
         stats: Arc<Stats>,
     ) -> Source {
         Source {
             id,
             path,
             file,
-            suffix,
+            suffix: suffix.into(),
             torn: First::default(),
             torn_bytes: AtomicU64::new(0),
             stats,
