@@ -24,6 +24,7 @@ mod renames;
 mod resume;
 mod rotated_name;
 mod rotation;
+mod small_reads;
 mod stall;
 mod stdin;
 mod truncated;
@@ -65,6 +66,7 @@ use own_files::OwnFiles;
 use plans::Plans;
 use renames::Unseen;
 use resume::Resume;
+use small_reads::SmallReads;
 use stdin::Stdin;
 use watch::Watcher;
 
@@ -184,6 +186,7 @@ pub(crate) struct Tail {
     awake: Vec<FileId>,
     /// Files that may hold a window, those first that got theirs first.
     windowed: VecDeque<FileId>,
+    small_reads: SmallReads,
     /// Files with a last line that has no newline yet.
     unfinished: HashSet<FileId>,
     /// Files that could not be read, to be tried again.
@@ -255,6 +258,7 @@ impl Tail {
             polled: HashSet::new(),
             awake: Vec::new(),
             windowed: VecDeque::new(),
+            small_reads: SmallReads::new(),
             unfinished: HashSet::new(),
             troubled: HashSet::new(),
             tries: 0,

@@ -152,7 +152,7 @@ impl First {
 pub(crate) enum ChunkBytes {
     /// At these offsets of a file.
     Mapped(Arc<Window>, Range<u64>),
-    /// In a buffer, read from a stream.
+    /// In a buffer, read from a stream or from a file.
     Owned(OwnedBytes),
 }
 
@@ -167,6 +167,16 @@ impl OwnedBytes {
     /// Wraps a buffer that belongs to `pool`.
     pub(crate) fn new(bytes: Vec<u8>, pool: flume::Sender<Vec<u8>>) -> OwnedBytes {
         OwnedBytes { bytes, pool }
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Keeps the first `count` bytes.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        self.bytes.truncate(count);
     }
 }
 
@@ -205,7 +215,7 @@ impl Chunk {
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.bytes {
             ChunkBytes::Mapped(window, range) => window.bytes(range.clone()),
-            ChunkBytes::Owned(owned) => &owned.bytes,
+            ChunkBytes::Owned(owned) => owned.bytes(),
         }
     }
 
@@ -214,9 +224,6 @@ impl Chunk {
     /// is: a file that shrank, or has other first bytes, was truncated meanwhile, and a torn window
     /// showed zeros.
     pub(crate) fn state(&self, end: u64) -> ChunkState {
-        let ChunkBytes::Mapped(window, _) = &self.bytes else {
-            return ChunkState::Intact;
-        };
         let Some(file) = &self.source.file else {
             return ChunkState::Intact;
         };
@@ -225,10 +232,15 @@ impl Chunk {
         match (has_shrunk, is_same) {
             (Ok(true), _) | (_, Ok(false)) => ChunkState::Gone,
             // What comes after bytes that could not be read waits for them.
-            _ if window.is_torn() || self.source.failed_at().is_some() => ChunkState::Unreadable,
+            _ if self.is_torn() || self.source.failed_at().is_some() => ChunkState::Unreadable,
             (Ok(false), Ok(true)) => ChunkState::Intact,
             _ => ChunkState::Unreadable,
         }
+    }
+
+    /// Whether pages of it could not be read.
+    fn is_torn(&self) -> bool {
+        matches!(&self.bytes, ChunkBytes::Mapped(window, _) if window.is_torn())
     }
 
     /// The position at byte `at` of the chunk, which begins a line unless it is the first.

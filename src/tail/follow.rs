@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use inotify::WatchDescriptor;
 
-use super::chunk::{Chunk, ChunkBytes, Position, Source};
+use super::chunk::{Chunk, ChunkBytes, OwnedBytes, Position, Source};
 use super::identity::{Fingerprint, Inode, Trail};
 use super::map::Window;
+use super::small_reads::SmallReads;
 use super::stall::{Pace, Retry};
 use super::stdin::sample_format;
 use super::truncated::Suspicion;
@@ -110,6 +111,14 @@ pub(crate) enum Look {
     Identified,
     /// It holds less than was read of it, or other bytes: it was truncated or written anew.
     Truncated,
+}
+
+/// Bytes of a file that are at hand.
+enum Held {
+    /// All that a window has.
+    Mapped(Arc<Window>),
+    /// All that there are from the offset on.
+    Read(OwnedBytes),
 }
 
 /// What to do next with a file.
@@ -316,7 +325,8 @@ impl Followed {
     }
 
     /// Cuts the next chunk out of what the last look showed: whole lines of about `bytes_wanted`.
-    /// With `is_final` a last line without a newline is a chunk too.
+    /// With `is_final` a last line without a newline is a chunk too. With `small_reads` a file without a
+    /// window gets none for a small piece.
     ///
     /// # Errors
     /// What the system says to mmap.
@@ -328,17 +338,34 @@ impl Followed {
         now: Instant,
         plan_for: impl Fn(Detected) -> Arc<Plan>,
         fixed_plan: Option<&Arc<Plan>>,
+        small_reads: Option<&SmallReads>,
     ) -> io::Result<Next> {
         let wanted = usize::try_from(bytes_wanted).map_err(io::Error::other)?;
         while self.offset < self.size {
             let Some(source) = self.source.clone() else {
                 break;
             };
-            let window = self.window_at_offset(&source)?;
-            let end = self.size.min(window.end());
-            let available = window.bytes(self.offset..end);
+            let held = match self.small_read(&source, small_reads) {
+                Some(Ok(bytes)) => Held::Read(bytes),
+                // The next look shows what became of it.
+                Some(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Ok(Next::Done);
+                }
+                Some(Err(_)) => {
+                    source.fail(self.position());
+                    return Ok(Next::Done);
+                }
+                None => Held::Mapped(self.window_at_offset(&source)?),
+            };
+            let (available, end) = match &held {
+                Held::Read(bytes) => (bytes.bytes(), self.size),
+                Held::Mapped(window) => {
+                    let end = self.size.min(window.end());
+                    (window.bytes(self.offset..end), end)
+                }
+            };
             let cut = cut(available, wanted, self.line, line_bytes_max);
-            if window.is_torn() {
+            if matches!(&held, Held::Mapped(window) if window.is_torn()) {
                 source.fail(self.position());
                 return Ok(Next::Done);
             }
@@ -375,7 +402,13 @@ impl Followed {
             let chunk = Chunk {
                 source,
                 plan,
-                bytes: ChunkBytes::Mapped(window, self.offset..chunk_end),
+                bytes: match held {
+                    Held::Mapped(window) => ChunkBytes::Mapped(window, self.offset..chunk_end),
+                    Held::Read(mut read) => {
+                        read.truncate(bytes);
+                        ChunkBytes::Owned(read)
+                    }
+                },
                 offset: self.offset,
                 extent,
                 line_before: self.line,
@@ -390,6 +423,16 @@ impl Followed {
         }
         self.unfinished_since = None;
         Ok(Next::Done)
+    }
+
+    /// What is left of the file, read into a buffer, where it is little and no window is at hand.
+    fn small_read(
+        &self,
+        source: &Source,
+        small_reads: Option<&SmallReads>,
+    ) -> Option<io::Result<OwnedBytes>> {
+        let file = source.file.as_ref().filter(|_| self.window.is_none())?;
+        small_reads?.read(file, self.offset, self.size)
     }
 
     /// The window that holds the byte at the offset: the one at hand, or a new one from the page of

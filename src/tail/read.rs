@@ -174,6 +174,9 @@ impl Tail {
         let bytes_wanted = followed.retry.bytes_wanted(bytes_wanted);
         let waited = |since: Instant| now.duration_since(since) >= self.partial_line_timeout;
         let is_final = self.is_once || followed.unfinished_since.is_some_and(waited);
+        let small_reads = self
+            .is_crowded_without(followed)
+            .then_some(&self.small_reads);
         let plans = &self.plans;
         let path = &followed.path.clone();
         let plan_for = |format| plans.detected(format, path);
@@ -185,6 +188,7 @@ impl Tail {
             now,
             plan_for,
             plans.fixed.as_ref(),
+            small_reads,
         )?;
         if followed.failed_at().is_some() {
             self.troubled.insert(followed.id);
@@ -282,6 +286,28 @@ impl Tail {
         followed.source = Some(Arc::new(source));
         followed.is_written_closed = false;
         Ok(())
+    }
+
+    /// Whether as many others have windows as may keep one, while this file has none.
+    fn is_crowded_without(&mut self, followed: &mut Followed) -> bool {
+        if followed.has_window() {
+            return false;
+        }
+        // Those that are quiet have lost theirs.
+        while let Some(id) = self.windowed.front().copied() {
+            let file = match self.files.get_mut(&id) {
+                None if id == followed.id => Some(&mut *followed),
+                file => file,
+            };
+            if file.as_ref().is_some_and(|file| file.has_window()) {
+                break;
+            }
+            if let Some(file) = file {
+                file.is_windowed = false;
+            }
+            self.windowed.pop_front();
+        }
+        self.windowed.len() >= WINDOWS_KEPT_MAX
     }
 
     /// Lets go of the window that was there first when there are too many. PERF: before, files that
