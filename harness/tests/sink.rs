@@ -207,9 +207,11 @@ fn an_address_that_is_taken_or_missing_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
+    fs::write(folder.path().join("kept"), "records").unwrap();
     for (args, reason) in [
         (&["--http", &address][..], address.as_str()),
         (&["--tcp", &address], address.as_str()),
+        (&["--http", &address, "--out", "kept"], address.as_str()),
         (&["--http", "nowhere"], "invalid socket address"),
         (&[], "--http"),
         (
@@ -227,4 +229,6 @@ fn an_address_that_is_taken_or_missing_is_said() {
         assert!(!output.status.success(), "{args:?}");
         assert!(said.contains(reason), "{args:?}: {said}");
     }
+    let kept = fs::read_to_string(folder.path().join("kept")).unwrap();
+    assert_eq!(kept, "records", "the file was emptied for nothing");
 }

@@ -29,6 +29,8 @@ fn soak(folder: &Path) -> Output {
             "soak",
             "--duration",
             "3s",
+            "--calm",
+            "0s",
             "--rate",
             "2000",
             "--out",

@@ -2,6 +2,7 @@
 //! is asked. Nothing is kept in memory, so it may run for as long as one likes.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -24,6 +25,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// When the address or the file cannot be had, and when a record cannot be written.
 pub(crate) fn run(args: &SinkArgs) -> Result<()> {
     let interrupt = Interrupt::catch()?;
+    // A file is not emptied for an address that cannot be had.
+    let address = args.address.tcp.or(args.address.http);
+    let address = address.unwrap_or(super::LOOPBACK);
+    TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
     let out = args
         .out
         .as_ref()
@@ -31,11 +36,10 @@ pub(crate) fn run(args: &SinkArgs) -> Result<()> {
     let recorder = Recorder::passing(out.transpose()?);
     // Neither is closed: a client that stays connected would hold that up for ever, and all threads
     // end with the process.
-    let url = if let Some(address) = args.address.tcp {
+    let url = if args.address.tcp.is_some() {
         let server = tcp::Server::start(address, &recorder)?;
         format!("tcp://{}", server.address())
     } else {
-        let address = args.address.http.unwrap_or(super::LOOPBACK);
         let server = http::Server::start(address, &recorder)?;
         format!("http://{}/", server.address())
     };
