@@ -47,6 +47,11 @@ pub(crate) enum SinkError {
         /// The least pause before the next attempt, where the other side named one.
         retry_after: Option<Duration>,
     },
+    /// The same, where nobody is there to take it: an attempt costs the other side nothing.
+    Unreachable {
+        /// As above.
+        message: String,
+    },
     /// The reader of the output is gone for good: end quietly, acknowledge nothing more.
     Closed,
 }

@@ -471,19 +471,26 @@ fn wait_until_finished(bench: &Bench) {
     });
 }
 
+/// VES with a log of 50 lines that was rotated to `a.log.1`, of which the checkpoint says that it is
+/// finished.
+fn with_a_rotated_log(pattern: &str) -> (Bench, Writer, Ves) {
+    let bench = Bench::new();
+    let mut writer = Writer::new(bench.path("logs/a.log"));
+    writer.write(50);
+    let ves = bench.collect(pattern, &[]);
+    wait_until("the records", || bench.records().len() == 50);
+    writer.shift();
+    wait_until_finished(&bench);
+    (bench, writer, ves)
+}
+
 /// Logrotate deletes the oldest log each time: a kill within a second of that kept the end of the sink,
 /// and the records of that second were there twice.
 #[test]
 fn a_kill_just_after_an_old_log_was_deleted_repeats_nothing() {
     // The rotated name is one that the pattern means, or not.
     for pattern in ["a.log", "a.log*"] {
-        let bench = Bench::new();
-        let mut writer = Writer::new(bench.path("logs/a.log"));
-        writer.write(50);
-        let ves = bench.collect(pattern, &[]);
-        wait_until("the records", || bench.records().len() == 50);
-        writer.shift();
-        wait_until_finished(&bench);
+        let (bench, mut writer, ves) = with_a_rotated_log(pattern);
         std::fs::remove_file(bench.path("logs/a.log.1")).unwrap();
         for count in 51..=250 {
             writer.write(1);
@@ -502,13 +509,7 @@ fn a_kill_just_after_an_old_log_was_deleted_repeats_nothing() {
 #[test]
 fn a_kill_erases_nothing_of_an_old_log_that_was_written_to_again() {
     for pattern in ["a.log", "a.log*"] {
-        let bench = Bench::new();
-        let mut writer = Writer::new(bench.path("logs/a.log"));
-        writer.write(50);
-        let ves = bench.collect(pattern, &[]);
-        wait_until("the records", || bench.records().len() == 50);
-        writer.shift();
-        wait_until_finished(&bench);
+        let (bench, mut writer, ves) = with_a_rotated_log(pattern);
         let mut old = Writer::new(bench.path("logs/a.log.1"));
         old.written = 50;
         old.write(1);

@@ -395,6 +395,15 @@ mod tests {
         assert_eq!(ledger.snapshot().files, []);
     }
 
+    /// The account of so many files that were just opened.
+    fn ledger_of(files: u64) -> Ledger {
+        let mut ledger = Ledger::new(None);
+        for file in 0..files {
+            ledger.apply(Message::Opened(FileId(file), entry(file)));
+        }
+        ledger
+    }
+
     /// Something that happens to one of many files.
     #[derive(Clone, Debug)]
     enum Step {
@@ -437,10 +446,7 @@ mod tests {
         fn the_disk_has_what_was_written_last(steps in prop::collection::vec(step(), 1..300)) {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::open(dir.path()).unwrap();
-            let mut ledger = Ledger::new(None);
-            for file in 0..CHANGES_FROM as u64 + 20 {
-                ledger.apply(Message::Opened(FileId(file), entry(file)));
-            }
+            let mut ledger = ledger_of(CHANGES_FROM as u64 + 20);
             let mut expected = None;
             for step in steps {
                 match step {
@@ -468,10 +474,7 @@ mod tests {
     fn of_many_files_only_what_has_changed_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let mut ledger = Ledger::new(None);
-        for file in 0..1000 {
-            ledger.apply(Message::Opened(FileId(file), entry(file)));
-        }
+        let mut ledger = ledger_of(1000);
         let write = |ledger: &mut Ledger| {
             let due = ledger.due();
             store.write(&due).unwrap();
@@ -500,10 +503,7 @@ mod tests {
     fn changes_are_only_added_to_what_they_belong_to_and_set_aside_when_they_cannot_be_read() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let mut ledger = Ledger::new(None);
-        for file in 0..1000 {
-            ledger.apply(Message::Opened(FileId(file), entry(file)));
-        }
+        let mut ledger = ledger_of(1000);
         let write = |ledger: &mut Ledger, is_whole: bool| {
             let due = match is_whole {
                 true => ledger.due_whole(),

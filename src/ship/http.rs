@@ -155,7 +155,9 @@ impl HttpSink {
     }
 
     fn no_answer(&mut self, error: &ureq::Error, was_sent: bool) -> SinkError {
-        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        use std::io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset,
+        };
         let may_be_refused_unread = match error {
             ureq::Error::Io(error) => {
                 matches!(
@@ -168,11 +170,13 @@ impl HttpSink {
         };
         // Never twice in a row: a server that cannot be asked must get the body unasked.
         self.asks_first = may_be_refused_unread && !self.asks_first;
-        retry(answer::breakdown(
-            &self.shown_url,
-            error,
-            self.request_timeout,
-        ))
+        let message = answer::breakdown(&self.shown_url, error, self.request_timeout);
+        match error {
+            ureq::Error::Io(error) if error.kind() == ConnectionRefused => {
+                SinkError::Unreachable { message }
+            }
+            _ => retry(message),
+        }
     }
 }
 

@@ -10,6 +10,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// it, so a disk that has room again is used again within a second.
 const LOCAL_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// The same where nothing listens: an attempt costs the other side nothing, so a server that is back is
+/// found within seconds.
+const UNREACHABLE_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// The ceiling of the first pause.
 const PAUSE_BASE: Duration = Duration::from_millis(100);
 
@@ -55,6 +59,12 @@ impl Backoff {
         let jitter = self.below(self.ceiling);
         self.ceiling = (self.ceiling * 2).min(self.ceiling_max);
         jitter.max(PAUSE_MIN).max(retry_after.unwrap_or_default())
+    }
+
+    /// The pause after one more attempt that nobody heard.
+    pub(crate) fn next_pause_unreachable(&mut self) -> Duration {
+        self.ceiling = self.ceiling.min(UNREACHABLE_PAUSE_MAX);
+        self.next_pause(None)
     }
 
     /// Back to the shortest ceiling, after a delivery that worked.
@@ -168,6 +178,20 @@ mod tests {
             }
             backoff.reset();
             assert!(backoff.next_pause(None) <= Duration::from_millis(100));
+        }
+    }
+
+    /// A collector noticed up to half a minute late that its server was back.
+    #[test]
+    fn where_nothing_listens_pauses_are_short() {
+        for seed in 0..200 {
+            let mut backoff = Backoff::seeded(seed, false);
+            let pauses: Vec<_> = (0..20).map(|_| backoff.next_pause_unreachable()).collect();
+            let most = pauses.iter().max().copied().unwrap_or_default();
+            assert!(
+                most <= UNREACHABLE_PAUSE_MAX && most > Duration::from_secs(2),
+                "{most:?}"
+            );
         }
     }
 

@@ -39,6 +39,37 @@ pub(crate) enum Stopped {
 struct Refusal {
     message: String,
     retry_after: Option<Duration>,
+    is_unreachable: bool,
+}
+
+impl Refusal {
+    /// What is to be tried again.
+    ///
+    /// # Errors
+    /// When nobody will ever take it.
+    fn of(error: SinkError) -> Result<Refusal, Stopped> {
+        let (message, retry_after, is_unreachable) = match error {
+            SinkError::Closed => return Err(Stopped::Closed),
+            SinkError::Unreachable { message } => (message, None, true),
+            SinkError::Retry {
+                message,
+                retry_after,
+            } => (message, retry_after, false),
+        };
+        Ok(Refusal {
+            message,
+            retry_after,
+            is_unreachable,
+        })
+    }
+
+    /// How long to wait for the next attempt.
+    fn pause(&self, backoff: &mut Backoff) -> Duration {
+        match self.is_unreachable {
+            true => backoff.next_pause_unreachable(),
+            false => backoff.next_pause(self.retry_after),
+        }
+    }
 }
 
 /// The sink with everything that belongs to shipping one batch. Used by one thread at a time.
@@ -175,7 +206,7 @@ impl Shipper {
             }
             // While waiting the newest progress must not stay behind: nothing else would tell it.
             self.tell_checkpoint(Duration::ZERO);
-            let pause = self.backoff.next_pause(refusal.retry_after);
+            let pause = refusal.pause(&mut self.backoff);
             self.shutdown.sleep(pause);
         }
         Ok(())
@@ -199,20 +230,15 @@ impl Shipper {
                 }
                 Ok(None)
             }
-            Err(SinkError::Closed) => Err(Stopped::Closed),
-            Err(SinkError::Retry {
-                message,
-                retry_after,
-            }) => {
-                self.stats.sink.failed(&message);
+            Err(error) => {
+                let refusal = Refusal::of(error)?;
+                let message = &refusal.message;
+                self.stats.sink.failed(message);
                 report::debug(|| format!("{message}; {} records wait", batch.counts.records));
-                if let Some(complaint) = self.complaints.failed(now, &message) {
+                if let Some(complaint) = self.complaints.failed(now, message) {
                     report::warning(&complaint);
                 }
-                Ok(Some(Refusal {
-                    message,
-                    retry_after,
-                }))
+                Ok(Some(refusal))
             }
         }
     }

@@ -23,7 +23,9 @@ impl OpenSink {
     pub fn deliver(&mut self, payload: &[u8], records: u64) -> Result<()> {
         let result = self.0.deliver(payload, records);
         result.map_err(|error| match error {
-            SinkError::Retry { message, .. } => Error::Unfinished(message),
+            SinkError::Retry { message, .. } | SinkError::Unreachable { message } => {
+                Error::Unfinished(message)
+            }
             SinkError::Closed => Error::Unfinished("the reader is gone".to_owned()),
         })
     }

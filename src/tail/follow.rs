@@ -121,6 +121,17 @@ enum Held {
     Read(OwnedBytes),
 }
 
+/// Which chunk of a file is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// About so much of it.
+    pub(crate) bytes: u64,
+    /// Longer lines are cut.
+    pub(crate) line_bytes_max: usize,
+    /// Whether a last line without a newline is a chunk too.
+    pub(crate) is_final: bool,
+}
+
 /// What to do next with a file.
 #[derive(Debug)]
 pub(crate) enum Next {
@@ -324,23 +335,20 @@ impl Followed {
         self.window = None;
     }
 
-    /// Cuts the next chunk out of what the last look showed: whole lines of about `bytes_wanted`.
-    /// With `is_final` a last line without a newline is a chunk too. With `small_reads` a file without a
+    /// Cuts the next chunk out of what the last look showed: whole lines, about as much as is wanted. With `small_reads` a file without a
     /// window gets none for a small piece.
     ///
     /// # Errors
     /// What the system says to mmap.
     pub(crate) fn next(
         &mut self,
-        bytes_wanted: u64,
-        line_bytes_max: usize,
-        is_final: bool,
+        wanted: Wanted,
         now: Instant,
         plan_for: impl Fn(Detected) -> Arc<Plan>,
         fixed_plan: Option<&Arc<Plan>>,
         small_reads: Option<&SmallReads>,
     ) -> io::Result<Next> {
-        let wanted = usize::try_from(bytes_wanted).map_err(io::Error::other)?;
+        let bytes_wanted = usize::try_from(wanted.bytes).map_err(io::Error::other)?;
         while self.offset < self.size {
             let Some(source) = self.source.clone() else {
                 break;
@@ -364,7 +372,7 @@ impl Followed {
                     (window.bytes(self.offset..end), end)
                 }
             };
-            let cut = cut(available, wanted, self.line, line_bytes_max);
+            let cut = cut(available, bytes_wanted, self.line, wanted.line_bytes_max);
             if matches!(&held, Held::Mapped(window) if window.is_torn()) {
                 source.fail(self.position());
                 return Ok(Next::Done);
@@ -388,7 +396,7 @@ impl Followed {
                     self.window = None;
                     continue;
                 }
-                Cut::Unfinished if is_final => {
+                Cut::Unfinished if wanted.is_final => {
                     (available.len(), Extent::Partial, LineState::Continued)
                 }
                 Cut::Unfinished => {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use super::chunk::Chunk;
-use super::follow::{Followed, Look, Next};
+use super::follow::{Followed, Look, Next, Wanted};
 use super::identity::Inode;
 use super::log_file;
 use super::resume::{Folders, Sought};
@@ -171,9 +171,12 @@ impl Tail {
             self.troubled.insert(followed.id);
             return Ok(None);
         }
-        let bytes_wanted = followed.retry.bytes_wanted(bytes_wanted);
         let waited = |since: Instant| now.duration_since(since) >= self.partial_line_timeout;
-        let is_final = self.is_once || followed.unfinished_since.is_some_and(waited);
+        let wanted = Wanted {
+            bytes: followed.retry.bytes_wanted(bytes_wanted),
+            line_bytes_max: self.line_bytes_max,
+            is_final: self.is_once || followed.unfinished_since.is_some_and(waited),
+        };
         let small_reads = self
             .is_crowded_without(followed)
             .then_some(&self.small_reads);
@@ -181,15 +184,7 @@ impl Tail {
         let path = &followed.path.clone();
         let plan_for = |format| plans.detected(format, path);
         let format_before = followed.format;
-        let next = followed.next(
-            bytes_wanted,
-            self.line_bytes_max,
-            is_final,
-            now,
-            plan_for,
-            plans.fixed.as_ref(),
-            small_reads,
-        )?;
+        let next = followed.next(wanted, now, plan_for, plans.fixed.as_ref(), small_reads)?;
         if followed.failed_at().is_some() {
             self.troubled.insert(followed.id);
         }

@@ -45,6 +45,7 @@ fn refused(sink: &mut HttpSink, payload: &[u8]) -> (String, Option<Duration>) {
             assert!(message.chars().all(|c| !c.is_control()), "{message:?}");
             (message, retry_after)
         }
+        Err(SinkError::Unreachable { message }) => (message, None),
         other => panic!("expected a failure worth another attempt, got {other:?}"),
     }
 }
