@@ -30,6 +30,7 @@ mod enrich;
 pub mod error;
 pub mod filter;
 mod interrupted;
+mod lock;
 pub mod parse;
 pub mod pipeline;
 mod process;

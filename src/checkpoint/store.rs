@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 
 use super::changes::Changes;
 use super::ledger::Due;
 use super::{Entry, Snapshot};
 use crate::error::{Error, Result};
+use crate::lock;
 use crate::process;
 use crate::report;
 use crate::tail::Inode;
@@ -200,8 +199,7 @@ fn lock(folder: &Path) -> Result<File> {
     let mut lock = options
         .open(&path)
         .map_err(Error::file("open the lock", &path))?;
-    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
-    {
+    if !lock::lock(&lock) {
         let mut holder = String::new();
         // Who it is helps; that there is somebody is what counts.
         let _ = lock.read_to_string(&mut holder);

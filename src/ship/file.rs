@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::{Sink, SinkError};
 use crate::checkpoint::SinkState;
 use crate::config::SyncMode;
 use crate::error::{Error, Result};
+use crate::lock;
 use crate::process;
 use crate::report;
 use crate::tail::Inode;
@@ -289,8 +290,7 @@ fn open_locked(path: &Path, sync: SyncMode) -> Result<(File, SinkState)> {
         .map_err(Error::file("look at the sink file", path))?;
     refuse_irregular(path, &metadata)?;
     let inode = Inode::of(&metadata);
-    // Some network file systems have no locks: then there is none to respect either.
-    if flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+    if !lock::lock(&file) {
         return Err(Error::Usage(format!(
             "{}: the sink file is in use by {}: give this job a file of its own with --ship, or \
              end the other",
@@ -310,7 +310,11 @@ fn open_locked(path: &Path, sync: SyncMode) -> Result<(File, SinkState)> {
             _ => {}
         }
     }
-    let length = metadata.len();
+    // Who had it before may have written to the end.
+    let length = file
+        .metadata()
+        .map_err(Error::file("look at the sink file", path))?
+        .len();
     Ok((file, SinkState { inode, length }))
 }
 
