@@ -44,9 +44,10 @@ const TRUNCATED_REMEMBERED: Duration = Duration::from_secs(600);
 /// Entries of truncated files that are kept for each file.
 const TRUNCATED_PER_FILE_MAX: usize = 8;
 
-/// Messages in flight to the checkpoint thread. Each is about 100 bytes; the bound only matters
-/// while the disk is busy with a write and thousands of files are opened.
-pub(crate) const MESSAGES_IN_FLIGHT_MAX: usize = 1024;
+/// Messages in flight to the checkpoint thread, of about 150 bytes each. While the disk is busy with a write
+/// they wait, and behind this many the tail does, which must not miss files that come and go: with 200 of
+/// them a second this is a stall of ten seconds.
+pub(crate) const MESSAGES_IN_FLIGHT_MAX: usize = 16 << 10;
 
 /// One file in the checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
