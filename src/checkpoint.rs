@@ -30,6 +30,9 @@ use crate::parse::Detected;
 use crate::stats::Stats;
 use crate::tail::{FileId, Fingerprint, Inode, LineState, Trail};
 
+/// The layout that this program writes.
+const VERSION: u32 = 1;
+
 /// Least time between two replacements of the file.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -149,9 +152,6 @@ impl Snapshot {
         let past = other.past.into_iter();
         self.past.extend(past.filter(|past| is_new(&past.entry)));
     }
-
-    /// The layout that this program writes.
-    pub(crate) const VERSION: u32 = 1;
 }
 
 /// What the checkpoint thread is told.

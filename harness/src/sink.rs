@@ -7,11 +7,11 @@ mod http;
 mod receive;
 mod tcp;
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 pub(crate) use capture::Capture;
 use capture::Recorder;
@@ -21,6 +21,11 @@ use crate::results::SinkKind;
 
 /// Any port of this machine, for collectors on it.
 const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
+/// A listener at an address.
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("open a sink on {address}"))
+}
 
 /// A sink that takes records.
 #[derive(Debug)]
@@ -58,8 +63,8 @@ impl Sink {
                 let path = folder.join("out.ndjson");
                 Endpoint::File(file::Watcher::start(path, recorder.clone(), look_interval)?)
             }
-            SinkKind::Http => Endpoint::Http(http::Server::start(LOOPBACK, &recorder)?),
-            SinkKind::Tcp => Endpoint::Tcp(tcp::Server::start(LOOPBACK, &recorder)?),
+            SinkKind::Http => Endpoint::Http(http::Server::start(listen(LOOPBACK)?, &recorder)?),
+            SinkKind::Tcp => Endpoint::Tcp(tcp::Server::start(listen(LOOPBACK)?, &recorder)?),
             SinkKind::Null => Endpoint::Null,
         };
         Ok(Sink { recorder, endpoint })

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::changes::Changes;
 use super::{
     Entry, Message, Past, SinkState, Snapshot, TRUNCATED_PER_FILE_MAX, TRUNCATED_REMEMBERED,
-    unix_seconds,
+    VERSION, unix_seconds,
 };
 use crate::batch::Progress;
 use crate::tail::FileId;
@@ -270,7 +270,7 @@ impl Ledger {
 
     fn changes(&self, base: SystemTime) -> Changes {
         let mut changes = Changes {
-            version: Snapshot::<Entry>::VERSION,
+            version: VERSION,
             base,
             sink: self.rest.sink,
             changed: Vec::new(),
@@ -284,11 +284,12 @@ impl Ledger {
         }
         let changed = self.changed.iter().filter_map(|file| self.files.get(file));
         for followed in changed {
-            let entry = (followed.past().is_none()).then(|| followed.entry.clone());
-            match (followed.place, entry) {
-                (Some(place), Some(entry)) => changes.changed.push((place, entry)),
-                (Some(place), None) => changes.gone.push(place),
-                (None, entry) => changes.added.extend(entry),
+            let entry = || followed.entry.clone();
+            match (followed.place, followed.past_until()) {
+                (Some(place), None) => changes.changed.push((place, entry())),
+                (Some(place), Some(_)) => changes.gone.push(place),
+                (None, None) => changes.added.push(entry()),
+                (None, Some(_)) => {}
             }
         }
         changes
@@ -323,9 +324,15 @@ impl Ledger {
 }
 
 impl Followed {
+    /// Until when it is one of the past ones, if it is. Before it is settled the sink may have more of it
+    /// behind its length, which cannot be read again.
+    fn past_until(&self) -> Option<u64> {
+        self.until.filter(|_| self.is_settled)
+    }
+
     /// What is kept of it when it was truncated.
     fn past(&self) -> Option<Past> {
-        let until = self.until.filter(|_| self.is_settled)?;
+        let until = self.past_until()?;
         Some(Past {
             entry: self.entry.clone(),
             until,
@@ -343,7 +350,6 @@ fn whole<'a>(
     for (file, followed) in followed {
         match followed.past() {
             Some(truncated) => past.push(truncated),
-            // What the sink has of it behind its length cannot be read again.
             None => files.push((*file, &followed.entry)),
         }
     }
@@ -352,7 +358,7 @@ fn whole<'a>(
     let (order, mut files): (Vec<FileId>, Vec<&Entry>) = files.into_iter().unzip();
     files.extend(&rest.carried);
     let snapshot = Snapshot {
-        version: Snapshot::<Entry>::VERSION,
+        version: VERSION,
         sink: rest.sink,
         files,
         past,

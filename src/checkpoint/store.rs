@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::changes::Changes;
 use super::ledger::Due;
-use super::{Entry, Snapshot};
+use super::{Snapshot, VERSION};
 use crate::error::{Error, Result};
 use crate::lock;
 use crate::process;
@@ -229,12 +229,10 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> std::result::Result<T, String> {
     }
     let versioned: Versioned = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     match versioned.version {
-        Snapshot::<Entry>::VERSION => {
-            serde_json::from_slice(text).map_err(|error| error.to_string())
-        }
+        VERSION => serde_json::from_slice(text).map_err(|error| error.to_string()),
         version => Err(format!(
             "it is of version {version}, and this program knows version {}",
-            Snapshot::<Entry>::VERSION
+            VERSION
         )),
     }
 }

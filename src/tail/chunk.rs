@@ -163,12 +163,41 @@ pub(crate) struct OwnedBytes {
     pool: flume::Sender<Vec<u8>>,
 }
 
-impl OwnedBytes {
-    /// Wraps a buffer that belongs to `pool`.
-    pub(crate) fn new(bytes: Vec<u8>, pool: flume::Sender<Vec<u8>>) -> OwnedBytes {
-        OwnedBytes { bytes, pool }
+/// Buffers that are used again.
+#[derive(Debug)]
+pub(crate) struct BytesPool {
+    give: flume::Sender<Vec<u8>>,
+    take: flume::Receiver<Vec<u8>>,
+}
+
+impl BytesPool {
+    /// A pool that keeps up to `count` buffers.
+    pub(crate) fn new(count: usize) -> BytesPool {
+        let (give, take) = flume::bounded(count);
+        BytesPool { give, take }
     }
 
+    /// A buffer with whatever it held before: a used one where there is one.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.take.try_recv().unwrap_or_default()
+    }
+
+    /// Wraps a buffer that comes back to this pool.
+    pub(crate) fn own(&self, bytes: Vec<u8>) -> OwnedBytes {
+        OwnedBytes {
+            bytes,
+            pool: self.give.clone(),
+        }
+    }
+
+    /// How many buffers wait.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.take.len()
+    }
+}
+
+impl OwnedBytes {
     /// The bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -287,7 +316,7 @@ impl Chunk {
         Chunk {
             source: Arc::new(source),
             plan,
-            bytes: ChunkBytes::Owned(OwnedBytes::new(text.to_vec(), flume::bounded(1).0)),
+            bytes: ChunkBytes::Owned(BytesPool::new(1).own(text.to_vec())),
             offset,
             extent,
             line_before: LineState::Start,

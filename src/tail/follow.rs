@@ -335,8 +335,8 @@ impl Followed {
         self.window = None;
     }
 
-    /// Cuts the next chunk out of what the last look showed: whole lines, about as much as is wanted. With `small_reads` a file without a
-    /// window gets none for a small piece.
+    /// Cuts the next chunk out of what the last look showed: whole lines, about as much as is wanted. With
+    /// `small_reads` a file without a window gets none for a small piece.
     ///
     /// # Errors
     /// What the system says to mmap.

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::chunk::OwnedBytes;
+use super::chunk::{BytesPool, OwnedBytes};
 
 /// The largest piece. More is worth a window.
 const BYTES_MAX: u64 = 16 << 10;
@@ -16,16 +16,12 @@ const BUFFERS_KEPT: usize = 64;
 
 /// Reads small pieces.
 #[derive(Debug)]
-pub(super) struct SmallReads {
-    give: flume::Sender<Vec<u8>>,
-    take: flume::Receiver<Vec<u8>>,
-}
+pub(super) struct SmallReads(BytesPool);
 
 impl SmallReads {
     /// A reader that has no buffers yet.
     pub(super) fn new() -> SmallReads {
-        let (give, take) = flume::bounded(BUFFERS_KEPT);
-        SmallReads { give, take }
+        SmallReads(BytesPool::new(BUFFERS_KEPT))
     }
 
     /// The bytes from `offset` to `end`; none where that is not a small piece.
@@ -41,10 +37,10 @@ impl SmallReads {
         let count = end
             .checked_sub(offset)
             .filter(|count| *count <= BYTES_MAX)?;
-        let mut bytes = self.take.try_recv().unwrap_or_default();
+        let mut bytes = self.0.take();
         bytes.resize(usize::try_from(count).ok()?, 0);
         let read = file.read_exact_at(&mut bytes, offset);
-        Some(read.map(|()| OwnedBytes::new(bytes, self.give.clone())))
+        Some(read.map(|()| self.0.own(bytes)))
     }
 }
 
@@ -63,7 +59,7 @@ mod tests {
             let bytes = reads.read(&file, 4, 10).unwrap().unwrap();
             assert_eq!(bytes.bytes(), b"xxxxxx");
         }
-        assert_eq!(reads.take.len(), 1, "the buffer was used again");
+        assert_eq!(reads.0.len(), 1, "the buffer was used again");
         assert!(reads.read(&file, 0, BYTES_MAX + 1).is_none());
         let error = reads.read(&file, 20 << 10, (20 << 10) + 1).unwrap();
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::stdio::stdin;
 
-use super::chunk::{Chunk, ChunkBytes, OwnedBytes, Source};
+use super::chunk::{BytesPool, Chunk, ChunkBytes, Source};
 use super::identity::{Fingerprint, Trail};
 use super::window::{Cut, cut};
 use super::{CHUNK_BYTES, LineState};
@@ -39,14 +39,12 @@ pub(crate) struct Stdin {
     skipped_bytes: u64,
     last_read_bytes: usize,
     line_bytes_max: usize,
-    give: flume::Sender<Vec<u8>>,
-    take: flume::Receiver<Vec<u8>>,
+    pool: BytesPool,
 }
 
 impl Stdin {
     /// Standard input as `source`.
     pub(crate) fn new(source: Source, line_bytes_max: usize) -> Stdin {
-        let (give, take) = flume::bounded(BUFFERS_KEPT);
         Stdin {
             source: Arc::new(source),
             plan: None,
@@ -60,8 +58,7 @@ impl Stdin {
             skipped_bytes: 0,
             last_read_bytes: 0,
             line_bytes_max,
-            give,
-            take,
+            pool: BytesPool::new(BUFFERS_KEPT),
         }
     }
 
@@ -146,7 +143,7 @@ impl Stdin {
                     return Ok(None);
                 }
             };
-        let mut buffer = self.take.try_recv().unwrap_or_default();
+        let mut buffer = self.pool.take();
         buffer.clear();
         buffer.extend_from_slice(self.rest.get(bytes..).unwrap_or_default());
         std::mem::swap(&mut buffer, &mut self.rest);
@@ -160,7 +157,7 @@ impl Stdin {
         let chunk = Chunk {
             source: self.source.clone(),
             plan,
-            bytes: ChunkBytes::Owned(OwnedBytes::new(buffer, self.give.clone())),
+            bytes: ChunkBytes::Owned(self.pool.own(buffer)),
             offset: self.offset,
             extent,
             line_before: self.line,

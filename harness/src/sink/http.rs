@@ -2,7 +2,7 @@
 //! taken: nobody here could count its records.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -27,9 +27,9 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    pub(super) fn start(address: SocketAddr, recorder: &Recorder) -> Result<Server> {
-        let server = tiny_http::Server::http(address)
-            .map_err(|error| anyhow!("open an HTTP sink on {address}: {error}"))?;
+    pub(super) fn start(listener: TcpListener, recorder: &Recorder) -> Result<Server> {
+        let server = tiny_http::Server::from_listener(listener, None)
+            .map_err(|error| anyhow!("open an HTTP sink: {error}"))?;
         let address = server.server_addr().to_ip().context("no address")?;
         let server = Arc::new(server);
         let mut threads = Vec::new();
@@ -114,7 +114,11 @@ mod tests {
     #[test]
     fn a_body_that_was_cut_is_no_batch() {
         let recorder = Recorder::default();
-        let server = Server::start(super::super::LOOPBACK, &recorder).unwrap();
+        let server = Server::start(
+            TcpListener::bind(super::super::LOOPBACK).unwrap(),
+            &recorder,
+        )
+        .unwrap();
         let whole = post(server.address(), 4, "{}\n{");
         assert!(whole.starts_with("HTTP/1.1 200"), "{whole}");
         let cut = post(server.address(), 400, "{}\n{\"a\":");

@@ -2,7 +2,6 @@
 //! is asked. Nothing is kept in memory, so it may run for as long as one likes.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -28,7 +27,7 @@ pub(crate) fn run(args: &SinkArgs) -> Result<()> {
     // A file is not emptied for an address that cannot be had.
     let address = args.address.tcp.or(args.address.http);
     let address = address.unwrap_or(super::LOOPBACK);
-    TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
+    let listener = super::listen(address)?;
     let out = args
         .out
         .as_ref()
@@ -37,10 +36,10 @@ pub(crate) fn run(args: &SinkArgs) -> Result<()> {
     // Neither is closed: a client that stays connected would hold that up for ever, and all threads
     // end with the process.
     let url = if args.address.tcp.is_some() {
-        let server = tcp::Server::start(address, &recorder)?;
+        let server = tcp::Server::start(listener, &recorder)?;
         format!("tcp://{}", server.address())
     } else {
-        let server = http::Server::start(address, &recorder)?;
+        let server = http::Server::start(listener, &recorder)?;
         format!("http://{}/", server.address())
     };
     eprintln!("taking records at {url} until Ctrl-C");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::capture::Recorder;
 
@@ -20,9 +20,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(address: SocketAddr, recorder: &Recorder) -> Result<Server> {
-        let listener =
-            TcpListener::bind(address).with_context(|| format!("open a TCP sink on {address}"))?;
+    pub(super) fn start(listener: TcpListener, recorder: &Recorder) -> Result<Server> {
         let address = listener.local_addr()?;
         let is_over = Arc::new(AtomicBool::new(false));
         let (over, recorder) = (is_over.clone(), recorder.clone());

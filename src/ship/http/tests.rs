@@ -37,17 +37,16 @@ fn lines(count: u64) -> Vec<u8> {
 
 /// Delivers and expects a failure worth another attempt.
 fn refused(sink: &mut HttpSink, payload: &[u8]) -> (String, Option<Duration>) {
-    match sink.deliver(payload, 1) {
+    let (message, retry_after) = match sink.deliver(payload, 1) {
         Err(SinkError::Retry {
             message,
             retry_after,
-        }) => {
-            assert!(message.chars().all(|c| !c.is_control()), "{message:?}");
-            (message, retry_after)
-        }
+        }) => (message, retry_after),
         Err(SinkError::Unreachable { message }) => (message, None),
         other => panic!("expected a failure worth another attempt, got {other:?}"),
-    }
+    };
+    assert!(message.chars().all(|c| !c.is_control()), "{message:?}");
+    (message, retry_after)
 }
 
 fn usage(url: &str, options: &HttpOptions) -> String {
@@ -436,6 +435,11 @@ fn a_refused_connection_is_said_in_words_and_gets_better() {
     assert_says(
         &refused(&mut sink, b"{}\n").0,
         &["connection refused", &server.url("/ingest")],
+    );
+    let again = sink.deliver(b"{}\n", 1);
+    assert!(
+        matches!(again, Err(SinkError::Unreachable { .. })),
+        "{again:?}"
     );
     server.accept_again();
     sink.deliver(b"{}\n", 1).unwrap();
