@@ -274,14 +274,22 @@ impl Stage<'_> {
         }
     }
 
-    /// Waits for the records that are on their way.
+    /// Waits for the records that are on their way, whether or not somebody still looks at them: at a
+    /// stop `ves collect` leaves what it has not read for the next start.
     fn wait_for_arrival(self, expected: u64, child: &mut Child, progress: &Progress) -> Result<()> {
         let until = Instant::now() + PATIENCE;
-        let has_come = || progress.arrived.load(Ordering::Acquire) >= expected;
-        while !has_come() && Instant::now() < until && !self.is_ended(child)? {
+        loop {
+            let missing = expected.saturating_sub(progress.arrived.load(Ordering::Acquire));
+            if missing == 0 || Instant::now() >= until || child.ended()?.is_some() {
+                return Ok(());
+            }
+            if self.interrupted.take() {
+                return Err(Error::Unfinished(format!(
+                    "ended at once by another signal, while {missing} records were on their way"
+                )));
+            }
             std::thread::sleep(LOOK_INTERVAL);
         }
-        Ok(())
     }
 
     /// Whether a signal came, nobody looks any more, or `ves collect` is gone.
