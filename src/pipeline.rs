@@ -219,10 +219,17 @@ fn raise_descriptor_limit() {
 }
 
 fn report_unread(stats: &Stats) {
-    let unread = stats.totals().bytes_unread;
+    let totals = stats.totals();
+    let unread = totals.bytes_unread;
     if unread > 0 {
         report::warning(&format!(
             "{unread} bytes were truncated or deleted before they could be read"
+        ));
+    }
+    let missed = totals.files_missed;
+    if missed > 0 {
+        report::warning(&format!(
+            "{missed} files were gone before they could be opened"
         ));
     }
 }

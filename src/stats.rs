@@ -48,6 +48,7 @@ pub(crate) struct Stats {
     bytes_shipped: AtomicU64,
     batches_shipped: AtomicU64,
     bytes_unread: AtomicU64,
+    files_missed: AtomicU64,
     files_followed: AtomicU64,
     files_reopened: AtomicU64,
     files_compressed: AtomicU64,
@@ -127,6 +128,8 @@ pub(crate) struct Totals {
     pub(crate) batches_shipped: u64,
     /// Bytes that were truncated or lost with their file before they could be read.
     pub(crate) bytes_unread: u64,
+    /// Files that were gone before they could be opened.
+    pub(crate) files_missed: u64,
     /// Files followed now.
     pub(crate) files_followed: u64,
     /// How often a file was opened again that grew while nothing of it was read.
@@ -158,6 +161,7 @@ impl Stats {
             bytes_shipped: zero(),
             batches_shipped: zero(),
             bytes_unread: zero(),
+            files_missed: zero(),
             files_followed: zero(),
             files_reopened: zero(),
             files_compressed: zero(),
@@ -280,6 +284,16 @@ impl Stats {
         }
     }
 
+    /// Counts a file that came to `path` and was gone before it could be opened, and says so.
+    pub(crate) fn add_missed(&self, path: &Path) {
+        self.files_missed.fetch_add(1, Ordering::Relaxed);
+        report::warning(&format!(
+            "{}: deleted or moved away before it could be opened: what was in it, if anything, is not \
+             collected",
+            path.display()
+        ));
+    }
+
     /// Counts a work unit on its way.
     pub(crate) fn add_sent(&self) {
         self.work_units_sent.fetch_add(1, Ordering::Relaxed);
@@ -379,6 +393,7 @@ impl Stats {
             bytes_shipped: load(&self.bytes_shipped),
             batches_shipped: load(&self.batches_shipped),
             bytes_unread: load(&self.bytes_unread),
+            files_missed: load(&self.files_missed),
             files_followed: load(&self.files_followed),
             files_reopened: load(&self.files_reopened),
             files_compressed: load(&self.files_compressed),

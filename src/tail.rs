@@ -4,6 +4,7 @@
 //! inotify is a hint. Every wake looks at sizes, a slow timer looks at everything in turn, and lost
 //! events make it look at everything at once.
 
+mod arrivals;
 mod born;
 mod chunk;
 mod compressed;
@@ -57,6 +58,7 @@ use crate::report;
 use crate::ship::Ended;
 use crate::shutdown::Shutdown;
 use crate::stats::Stats;
+use arrivals::Missed;
 use chunk::Source;
 use compressed::CompressedFiles;
 use copies::Copies;
@@ -115,6 +117,9 @@ const RENAMED_QUIET: Duration = Duration::from_secs(60);
 
 /// The same for a file without a name, whose disk space is only held by its open descriptors.
 const DELETED_QUIET: Duration = Duration::from_secs(10);
+
+/// How long a name of a file that nobody has seen is remembered. Longer than events wait to be read.
+const NAME_REMEMBERED: Duration = Duration::from_secs(2);
 
 /// The number of a file in one run. A truncated file goes on under a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -201,6 +206,7 @@ pub(crate) struct Tail {
     compressed: CompressedFiles,
     copies: Copies,
     unseen: Unseen,
+    missed: Missed,
     /// Files of the last run that turned out to be others.
     rewritten: usize,
     next_id: u64,
@@ -268,6 +274,7 @@ impl Tail {
             compressed: compressed.unwrap_or_default(),
             copies: Copies::default(),
             unseen: Unseen::default(),
+            missed: Missed::default(),
             rewritten: 0,
             next_id,
             last_checked: FileId(0),
@@ -295,6 +302,7 @@ impl Tail {
         let result = self.start().and_then(|()| self.follow());
         self.tell_copies();
         self.report_truncated();
+        self.tell_missed(Instant::now() + NAME_REMEMBERED);
         if self.links.shutdown.is_continued() {
             return TailEnd {
                 read: Ok(()),

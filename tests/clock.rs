@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use faults::Faults;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use util::{Bench, Ves, Writer, assert_each_once, wait_until};
 
 fn collect(bench: &Bench, faults: &Faults) -> Ves {
@@ -27,10 +27,6 @@ fn collect(bench: &Bench, faults: &Faults) -> Ves {
     command.arg("--state-dir").arg(bench.path("state"));
     faults.add_to(&mut command);
     Ves::start_command(command, &bench.path("stderr"))
-}
-
-fn signal(ves: &Ves, signal: Signal) {
-    kill_process(Pid::from_raw(ves.pid().cast_signed()).unwrap(), signal).unwrap();
 }
 
 fn now() -> i64 {
@@ -99,12 +95,12 @@ fn old_files_are_not_taken_for_new_ones_after_the_clock_was_set_back() {
     wait_until("the first record", || bench.records().len() == 1);
     faults.set(&["clock -3600 -"]);
     // A file comes and is rotated away before anybody sees it.
-    signal(&ves, Signal::STOP);
+    ves.signal(Signal::STOP);
     for _ in 0..3 {
         writer.shift();
         writer.write(1);
     }
-    signal(&ves, Signal::CONT);
+    ves.signal(Signal::CONT);
     wait_until("the others", || bench.records().len() >= 4);
     writer.write(1);
     wait_until("one more", || bench.numbers().contains(&5));

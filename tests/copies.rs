@@ -9,18 +9,13 @@ use std::fs;
 use std::io::Write;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use util::{Bench, Ves, Writer, assert_each_once, line, wait_until};
 
 fn wait_for(bench: &Bench, count: u64) {
     wait_until(&format!("{count} records"), || {
         bench.records().len() as u64 >= count
     });
-}
-
-fn signal(ves: &Ves, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(ves.pid()).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
 }
 
 /// The log, and VES that has read its first hundred lines.
@@ -65,11 +60,11 @@ fn what_was_truncated_away_unread_is_read_from_the_copy_in_order() {
     let bench = Bench::new();
     let (mut writer, ves) = following(&bench);
     for round in 1..=3 {
-        signal(&ves, Signal::STOP);
+        ves.signal(Signal::STOP);
         writer.write(5000);
         writer.copy_and_truncate(&bench.path(&format!("logs/a.log.{round}")));
         writer.write(50);
-        signal(&ves, Signal::CONT);
+        ves.signal(Signal::CONT);
         wait_for(&bench, writer.written);
     }
     assert_all_once(&bench, ves, writer.written);

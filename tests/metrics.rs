@@ -83,6 +83,7 @@ fn figures_are_those_of_the_lines_in_a_format_that_prometheus_takes() {
         ("ves_records_shipped_total", 92.0),
         ("ves_read_bytes_total", text.len() as f64),
         ("ves_unread_bytes_total", 0.0),
+        ("ves_files_missed_total", 0.0),
         ("ves_files_compressed", 0.0),
         ("ves_work_units_in_flight", 0.0),
         ("ves_queue_length{queue=\"ship\"}", 0.0),

@@ -7,7 +7,7 @@ mod util;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use util::{Bench, wait_until};
 
 /// On a busy machine a rest of 600 us took longer than the 5 ms after which the hints are taken: then
@@ -17,7 +17,6 @@ fn a_line_that_comes_in_a_rest_that_takes_long_does_not_wait_for_the_clock() {
     let bench = Bench::new();
     let mut log = util::append(&bench.path("logs/a.log"));
     let ves = bench.collect("a.log", &["--format", "raw"]);
-    let pid = Pid::from_raw(ves.pid().cast_signed()).unwrap();
     let has = |text: &str| std::fs::read_to_string(bench.out()).is_ok_and(|out| out.contains(text));
     log.write_all(b"first\n").unwrap();
     wait_until("the start", || has("first"));
@@ -30,11 +29,11 @@ fn a_line_that_comes_in_a_rest_that_takes_long_does_not_wait_for_the_clock() {
             log.write_all(b"x\n").unwrap();
             std::thread::sleep(Duration::from_micros(100));
         }
-        kill_process(pid, Signal::STOP).unwrap();
+        ves.signal(Signal::STOP);
         std::thread::sleep(Duration::from_millis(5));
         log.write_all(format!("mark {round}\n").as_bytes()).unwrap();
         std::thread::sleep(Duration::from_millis(20));
-        kill_process(pid, Signal::CONT).unwrap();
+        ves.signal(Signal::CONT);
         let begun_at = Instant::now();
         wait_until("the mark", || has(&format!("mark {round}\"")));
         late_count += u32::from(begun_at.elapsed() > Duration::from_millis(400));

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use util::{Bench, Ves, Writer, assert_each_once, line, wait_until};
 
 /// Starts VES in a user namespace of its own, which has limits of its own.
@@ -76,8 +76,7 @@ fn lost_events_make_it_look_at_everything() {
     wait_until("the first record", || bench.records().len() == 1);
     let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let queue: u64 = queue.trim().parse().unwrap();
-    let pid = Pid::from_raw(ves.pid().cast_signed()).unwrap();
-    kill_process(pid, Signal::STOP).unwrap();
+    ves.signal(Signal::STOP);
     // Two files in turn: events that are alike become one.
     for _ in 0..queue {
         first.write(1);
@@ -88,7 +87,7 @@ fn lost_events_make_it_look_at_everything() {
     first.write(1);
     first.written += 1;
     third.write_all(line(first.written).as_bytes()).unwrap();
-    kill_process(pid, Signal::CONT).unwrap();
+    ves.signal(Signal::CONT);
     wait_until("all records", || {
         bench.records().len() as u64 >= first.written
     });

@@ -138,6 +138,12 @@ pub(crate) fn summary(stats: &Stats, began: &Began) -> String {
         "unread at rotation",
         format!("{} bytes", totals.bytes_unread),
     );
+    if totals.files_missed > 0 {
+        row(
+            "gone, never opened",
+            totals.files_missed.to_string() + " files",
+        );
+    }
     if totals.files_compressed > 0 {
         row(
             "compressed, not read",

@@ -140,6 +140,11 @@ impl Exposition<'_> {
         );
         text.value("ves_unread_bytes_total", &[], totals.bytes_unread);
         text.counter(
+            "ves_files_missed_total",
+            "Files that were gone before they could be opened: what was in them is lost.",
+        );
+        text.value("ves_files_missed_total", &[], totals.files_missed);
+        text.counter(
             "ves_files_reopened_total",
             "Files that were opened again since they grew while nothing of them was read.",
         );

@@ -114,6 +114,7 @@ struct Shown {
     read_bytes: u64,
     shipped_bytes: u64,
     unread_bytes: u64,
+    files_missed: u64,
 }
 
 impl Site {
@@ -262,6 +263,7 @@ impl Shown {
             read_bytes: totals.bytes_read,
             shipped_bytes: totals.bytes_shipped,
             unread_bytes: totals.bytes_unread,
+            files_missed: totals.files_missed,
         }
     }
 }

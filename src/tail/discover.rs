@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, DirEntry};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
@@ -42,7 +42,7 @@ pub(crate) struct Scan {
     /// Whether a folder of a pattern is missing, so that no watch can tell when it comes.
     pub(crate) is_folder_missing: bool,
     /// Folders and files that could not be looked at, with the reason.
-    pub(crate) failures: Vec<(PathBuf, std::io::Error)>,
+    pub(crate) failures: Vec<(PathBuf, io::Error)>,
 }
 
 /// A file that matches.
@@ -143,19 +143,26 @@ impl Discover {
         }
     }
 
+    /// What is at `path`; `None` for what is no regular file.
+    ///
+    /// # Errors
+    /// When it is not there, or cannot be looked at.
+    pub(crate) fn look_at(path: &Path) -> io::Result<Option<Found>> {
+        let metadata = fs::metadata(path)?;
+        let found = metadata.is_file().then(|| Found {
+            path: path.to_owned(),
+            inode: Inode::of(&metadata),
+            state: State::of(&metadata),
+        });
+        Ok(found)
+    }
+
     fn file(&self, path: PathBuf, scan: &mut Scan) {
         if !self.matches(&path) {
             return;
         }
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => {
-                scan.files.push(Found {
-                    path,
-                    inode: Inode::of(&metadata),
-                    state: State::of(&metadata),
-                });
-            }
-            Ok(_) => {}
+        match Discover::look_at(&path) {
+            Ok(found) => scan.files.extend(found),
             // A name that is gone again, or a link to nothing yet.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => scan.failures.push((path, error)),

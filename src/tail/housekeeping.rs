@@ -29,6 +29,7 @@ impl Tail {
             self.ticked_at = now;
             self.unseen.forget_old_names(now);
             self.forget_truncated(now);
+            self.tell_missed(now);
             self.open_unopened();
             self.is_rescan_due |= self.is_folder_missing || !self.failing.is_empty();
             // Files that are queued stay, so these come before the looks that are due.

@@ -11,11 +11,8 @@ use super::follow::real_path;
 use super::identity::Inode;
 use super::log_file;
 use super::rotated_name::is_rotation_of;
-use super::{FileId, Tail, report_trouble};
+use super::{FileId, NAME_REMEMBERED, Tail, report_trouble};
 use crate::report;
-
-/// How long a name that an unseen file has had is remembered. Longer than events wait to be read.
-const NAME_REMEMBERED: Duration = Duration::from_secs(2);
 
 /// Up to this age a file that is not followed can be one that no scan has seen. One that was
 /// followed and let go of is older: that takes [`super::RENAMED_QUIET`] at least.

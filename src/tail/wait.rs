@@ -114,6 +114,7 @@ impl Tail {
         }
         self.is_rescan_due |= hints.rescan || hints.overflow;
         self.meet_renamed(&hints.renames);
+        self.meet_named(&hints.names, &hints.renames);
         if hints.overflow {
             let all: Vec<FileId> = self.files.keys().copied().collect();
             all.into_iter().for_each(|id| self.queue(id));

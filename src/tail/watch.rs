@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
 use super::FileId;
+use super::arrivals::NameEvent;
 use super::identity::Inode;
 use crate::report;
 
@@ -42,6 +43,8 @@ pub(crate) struct Hints {
     pub(crate) written: Vec<FileId>,
     /// Names came, went or changed: scan the folders.
     pub(crate) rescan: bool,
+    /// What happened to the names of files in watched folders, in order.
+    pub(crate) names: Vec<NameEvent>,
     /// Names that changed within watched folders, in order: from, to.
     pub(crate) renames: Vec<(PathBuf, PathBuf)>,
     /// Events were lost: look at everything.
@@ -228,6 +231,7 @@ impl Watcher {
                     Some(Target::Folder(folder)) => {
                         hints.rescan = true;
                         let path = event.name.map(|name| folder.join(name));
+                        hints.names.extend(name_event(event.mask, path.as_deref()));
                         if event.mask.contains(EventMask::MOVED_FROM) {
                             if self.renamed_from.len() >= RENAMES_BEGUN_MAX {
                                 self.renamed_from.pop_front();
@@ -272,6 +276,16 @@ impl Watcher {
         }
         hints
     }
+}
+
+/// What an event in a folder says of the name of a file.
+fn name_event(mask: EventMask, path: Option<&Path>) -> Option<NameEvent> {
+    let path = path.filter(|_| !mask.contains(EventMask::ISDIR))?;
+    if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) {
+        return Some(NameEvent::Came(path.to_owned()));
+    }
+    mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM)
+        .then(|| NameEvent::Went(path.to_owned()))
 }
 
 /// Takes the first half of the rename with that cookie.

@@ -196,14 +196,18 @@ impl Ves {
         self.child.wait().unwrap();
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// SIGHUP.
     pub(crate) fn hang_up(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        self.signal(Signal::HUP);
     }
 
     /// SIGTERM, then its end.
     pub(crate) fn terminate(mut self) -> ExitStatus {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         self.wait()
     }
 

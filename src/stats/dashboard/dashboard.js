@@ -207,6 +207,7 @@
     ["Cut", "truncated", "truncated"],
     ["Records shipped", "records", "records"],
     ["Bytes lost unread", "unread_bytes", null],
+    ["Files gone unopened", "files_missed", null],
   ];
 
   // Brings a table in step with rows of texts; `key` tells which row is which.
