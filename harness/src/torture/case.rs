@@ -353,6 +353,13 @@ pub(super) const CASES: &[Case] = &[
         state::from_the_future,
     )
     .watching(LOG_AND_ROTATED),
+    case(
+        48,
+        "churn-held-up",
+        "Logs come and go as in churn while the collector stands still for 200 ms of every 500.",
+        files::churn_held_up,
+    )
+    .watching(LOGS),
 ];
 
 /// The cases with these numbers or names, all when there are none, but those to leave out.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 
 use super::super::log::{Log, rename};
 use super::super::scene::Scene;
@@ -125,6 +126,23 @@ pub(crate) fn idle(scene: &mut Scene<'_>) -> Result<()> {
 }
 
 pub(crate) fn churn(scene: &mut Scene<'_>) -> Result<()> {
+    come_and_go(scene, |_, _| Ok(()))
+}
+
+/// As on a machine that has too much to do: the collector stands still for 200 ms of every 500.
+pub(crate) fn churn_held_up(scene: &mut Scene<'_>) -> Result<()> {
+    come_and_go(scene, |scene, index| match index % 100 {
+        20 => scene.signal(Signal::SIGSTOP),
+        60 => scene.signal(Signal::SIGCONT),
+        _ => Ok(()),
+    })
+}
+
+/// `at` is called before each log is made, with its number.
+fn come_and_go(
+    scene: &mut Scene<'_>,
+    at: impl Fn(&mut Scene<'_>, u32) -> Result<()>,
+) -> Result<()> {
     let (pace, life) = (ms(5), ms(500));
     scene.start()?;
     // A collector that looks for files once in a second has begun.
@@ -134,6 +152,7 @@ pub(crate) fn churn(scene: &mut Scene<'_>) -> Result<()> {
     let began = Instant::now();
     for index in 0..count {
         scene.pause((pace * index).saturating_sub(began.elapsed()))?;
+        at(scene, index)?;
         let mut log = scene.log(&format!("{index:05}.log"))?;
         scene.burst(&mut log, 3)?;
         alive.push_back((Instant::now(), log));
