@@ -92,6 +92,9 @@ fn config() -> ProptestConfig {
 /// Bytes that make a text longer than a block.
 const LONG_FILLER: std::ops::Range<usize> = if cfg!(miri) { 100..300 } else { 8000..8300 };
 
+/// Of which bytes of a map the neighbours are looked for: every so many, and so many before its end.
+const SAMPLED: (usize, usize) = if cfg!(miri) { (61, 3) } else { (7, 70) };
+
 proptest! {
     #![proptest_config(config())]
 
@@ -156,7 +159,8 @@ proptest! {
                 (start..end).filter(|&index| is_wanted(bytes[index])).collect()
             };
             let stops = places_of(&|byte| byte != b'"' && !super::escape::is_plain(byte));
-            let sampled = (start..end).filter(|from| from % 7 == 0 || end - from < 70);
+            let (step, last) = SAMPLED;
+            let sampled = (start..end).filter(|from| from % step == 0 || end - from < last);
             let quotes = places_of(&|byte| byte == b'"');
             for (listed, expected) in [(map.stops(), stops), (map.quotes(), quotes)] {
                 let listed = listed.iter().map(|&place| start + place as usize);

@@ -262,8 +262,8 @@ fn version_in(text: &str) -> String {
     };
     let words = text.split_whitespace();
     let words = words.map(|word| {
-        word.trim_start_matches('v')
-            .trim_end_matches([',', ';', ':'])
+        word.trim_start_matches(['v', '('])
+            .trim_end_matches([',', ';', ':', ')'])
     });
     let version = words.into_iter().find(looks_like_one);
     let line = || text.lines().find(|line| !line.trim().is_empty());
@@ -328,6 +328,7 @@ mod tests {
     fn versions_are_found_in_what_programs_print() {
         for (text, version) in [
             ("Fluent Bit v5.1.1\nGit commit: abc\n", "5.1.1"),
+            ("syslog-ng 3 (3.38.1)\nConfig version: 3.35\n", "3.38.1"),
             (
                 "rsyslogd  8.2302.0 (aka 2023.02) compiled with:\n",
                 "8.2302.0",
