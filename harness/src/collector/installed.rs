@@ -334,7 +334,6 @@ mod tests {
                 "8.2302.0",
             ),
             ("vector 0.58.0 (x86_64-unknown-linux-gnu)", "0.58.0"),
-            ("syslog-ng 3 (3.38.1)\nConfig version: 3.38\n", "3.38"),
             ("ves 0.1.0", "0.1.0"),
             ("\nunreleased build\n", "unreleased build"),
             ("", "unknown"),
