@@ -231,7 +231,7 @@ fn report_unread(stats: &Stats) {
     let missed = totals.files_missed;
     if missed > 0 {
         report::warning(&format!(
-            "{missed} files were gone before they could be opened"
+            "files that were gone before they could be opened: {missed}"
         ));
     }
 }

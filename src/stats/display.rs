@@ -139,10 +139,7 @@ pub(crate) fn summary(stats: &Stats, began: &Began) -> String {
         format!("{} bytes", totals.bytes_unread),
     );
     if totals.files_missed > 0 {
-        row(
-            "gone, never opened",
-            totals.files_missed.to_string() + " files",
-        );
+        row("gone, never opened", totals.files_missed.to_string());
     }
     if totals.files_compressed > 0 {
         row(
