@@ -95,7 +95,7 @@ fn old_files_are_not_taken_for_new_ones_after_the_clock_was_set_back() {
     wait_until("the first record", || bench.records().len() == 1);
     faults.set(&["clock -3600 -"]);
     // A file comes and is rotated away before anybody sees it.
-    ves.signal(Signal::STOP);
+    ves.suspend();
     for _ in 0..3 {
         writer.shift();
         writer.write(1);

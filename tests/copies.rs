@@ -60,7 +60,7 @@ fn what_was_truncated_away_unread_is_read_from_the_copy_in_order() {
     let bench = Bench::new();
     let (mut writer, ves) = following(&bench);
     for round in 1..=3 {
-        ves.signal(Signal::STOP);
+        ves.suspend();
         writer.write(5000);
         writer.copy_and_truncate(&bench.path(&format!("logs/a.log.{round}")));
         writer.write(50);

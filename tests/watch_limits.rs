@@ -76,7 +76,7 @@ fn lost_events_make_it_look_at_everything() {
     wait_until("the first record", || bench.records().len() == 1);
     let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     let queue: u64 = queue.trim().parse().unwrap();
-    ves.signal(Signal::STOP);
+    ves.suspend();
     // Two files in turn: events that are alike become one.
     for _ in 0..queue {
         first.write(1);

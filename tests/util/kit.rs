@@ -200,6 +200,19 @@ impl Ves {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// SIGSTOP, and waits until all threads stand still: that takes a moment after the signal.
+    pub(crate) fn suspend(&self) {
+        self.signal(Signal::STOP);
+        wait_until("all threads to stand still", || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+            let is_stopped = |thread: std::fs::DirEntry| {
+                let status = std::fs::read_to_string(thread.path().join("status")).unwrap();
+                status.contains("State:\tT")
+            };
+            threads.flatten().all(is_stopped)
+        });
+    }
+
     /// SIGHUP.
     pub(crate) fn hang_up(&self) {
         self.signal(Signal::HUP);
