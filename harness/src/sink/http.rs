@@ -114,11 +114,8 @@ mod tests {
     #[test]
     fn a_body_that_was_cut_is_no_batch() {
         let recorder = Recorder::default();
-        let server = Server::start(
-            TcpListener::bind(super::super::LOOPBACK).unwrap(),
-            &recorder,
-        )
-        .unwrap();
+        let listener = super::super::listen(super::super::LOOPBACK).unwrap();
+        let server = Server::start(listener, &recorder).unwrap();
         let whole = post(server.address(), 4, "{}\n{");
         assert!(whole.starts_with("HTTP/1.1 200"), "{whole}");
         let cut = post(server.address(), 400, "{}\n{\"a\":");
